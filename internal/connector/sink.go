@@ -26,6 +26,10 @@ type Sink interface {
 	Settle(ctx context.Context, receipt string, b stix.Bundle) (stix.Verdicts, error)
 	// Amend changes objects that have landed and now say something else.
 	Amend(ctx context.Context, b stix.Bundle) (stix.Verdicts, error)
+	// Rename gives a landed Channel the name to, but only where the sink still holds
+	// the name from, so that an analyst's rename is respected. It reports whether the
+	// name was changed. [stix.ErrGone] when the object is not there.
+	Rename(ctx context.Context, channel stix.ID, from, to string) (bool, error)
 	// Find reports which of the ids the sink knows, and what stands there.
 	Find(ctx context.Context, ids []stix.ID) (map[stix.ID]stix.Found, error)
 	// Attach adds a file to a landed object. Attaching the same bytes under the same
