@@ -53,10 +53,9 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	if err := os.MkdirAll(c.Path, 0o700); err != nil {
-		return nil, fmt.Errorf("make store folder: %w", err)
+		return nil, unwritable(existing(c.Path), fmt.Errorf("make store folder: %w", err))
 	}
-	seal, ownKey, err := openSeal(c.Path, c.Key)
-	if err != nil {
+	if err := checkWritable(c.Path); err != nil {
 		return nil, err
 	}
 	spool, err := openSpool(filepath.Join(c.Path, "spool"))
@@ -67,32 +66,41 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{
-		path: c.Path, log: c.Log, db: db, seal: seal, spool: spool, ownKey: ownKey,
-		writer: make(chan struct{}, 1),
-	}
-	if err := s.checkKey(ctx); err != nil {
+	s := &Store{path: c.Path, log: c.Log, db: db, spool: spool, writer: make(chan struct{}, 1)}
+	if err := s.openSeal(ctx, c.Key); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
+// existing is the innermost folder of path that exists: whose owner and mode say
+// why the next one cannot be made.
+func existing(path string) string {
+	for {
+		if _, err := os.Stat(path); err == nil || filepath.Dir(path) == path {
+			return path
+		}
+		path = filepath.Dir(path)
+	}
+}
+
 // openFile opens the database with the pragmas that the promises rest on:
 // synchronous=FULL (a commit survives a power cut), WAL (readers do not wait for
-// the writer), immediate transactions (no upgrade deadlocks).
+// the writer), immediate transactions (no upgrade deadlocks), secure_delete (what a
+// redaction erases does not stay behind in free pages).
 func openFile(ctx context.Context, path string) (*dbutil.Database, error) {
 	// The file is made here so that it is never readable by others, not even
 	// between its making and a chmod.
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("open store file: %w", err)
+		return nil, unwritable(path, fmt.Errorf("open store file: %w", err))
 	}
 	if err := f.Close(); err != nil {
 		return nil, fmt.Errorf("close store file: %w", err)
 	}
 	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() +
 		"?_txlock=immediate&_time_format=sqlite&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)" +
-		"&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)"
+		"&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_pragma=secure_delete(1)&_pragma=journal_size_limit(67108864)"
 	raw, err := sql.Open("sqlite", dsn)
 	if err != nil {
 		return nil, fmt.Errorf("open store file: %w", err)
@@ -123,10 +131,18 @@ func (s *Store) OwnKey() bool { return s.ownKey }
 // Spool is where attachments wait, as ciphertext.
 func (s *Store) Spool() *Spool { return s.spool }
 
+// ErrNewer is what [Store.Tables] answers when a newer version of the connector
+// has written the store.
+var ErrNewer = errors.New("store was written by a newer version of matrix-connector")
+
 // Tables brings a tenant's tables to their newest version. versionTable is the
 // table that holds that version, e.g. "ledger_version".
 func (s *Store) Tables(ctx context.Context, versionTable string, upgrades dbutil.UpgradeTable) error {
-	if err := s.db.Child(versionTable, upgrades, nil).Upgrade(ctx); err != nil {
+	err := s.db.Child(versionTable, upgrades, nil).Upgrade(ctx)
+	if errors.Is(err, dbutil.ErrUnsupportedDatabaseVersion) {
+		return fmt.Errorf("%w: run that version again, or give this one a store of its own (MATRIX_STORE_PATH): %s: %w", ErrNewer, versionTable, err)
+	}
+	if err != nil {
 		return fmt.Errorf("upgrade %s: %w", versionTable, err)
 	}
 	return nil

@@ -2,18 +2,37 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"runtime/debug"
 )
 
 type transactionKey struct{}
 
+// transaction is what a context of Do carries.
+type transaction struct {
+	store *Store
+	// failed is the first error of a joined Do. It dooms the whole transaction,
+	// also where the caller in between forgets it.
+	failed error
+}
+
+var errPanicked = errors.New("panicked")
+
 // Do runs fn in one transaction: everything that fn writes with the context it is
-// given is committed, synced to disk, when fn returns nil, and undone otherwise.
-// A Do inside a Do joins the outer transaction. Transactions of one process wait
-// for each other in order; no HTTP request belongs inside.
+// given is committed, synced to disk, when fn returns nil, and undone otherwise,
+// also when fn panics (the panic then goes on). A Do inside a Do joins the outer
+// transaction; when the inner one fails, all of it fails. Transactions of one
+// process wait for each other in order; no HTTP request belongs inside.
+//
+// The context must not outlive fn, and only one goroutine may use it.
 func (s *Store) Do(ctx context.Context, fn func(context.Context) error) error {
-	if ctx.Value(transactionKey{}) == s {
-		return fn(ctx)
+	if outer, ok := ctx.Value(transactionKey{}).(*transaction); ok && outer.store == s {
+		err := fn(ctx)
+		if err != nil && outer.failed == nil {
+			outer.failed = err
+		}
+		return err
 	}
 	select {
 	case s.writer <- struct{}{}:
@@ -21,9 +40,34 @@ func (s *Store) Do(ctx context.Context, fn func(context.Context) error) error {
 		return ctx.Err()
 	}
 	defer func() { <-s.writer }()
-	err := s.db.DoTxn(context.WithValue(ctx, transactionKey{}, s), nil, fn)
+
+	t := &transaction{store: s}
+	var panicked any
+	err := s.db.DoTxn(context.WithValue(ctx, transactionKey{}, t), nil, func(ctx context.Context) (err error) {
+		// DoTxn does not undo on a panic: the connection would keep SQLite's
+		// write lock for ever.
+		defer func() {
+			if p := recover(); p != nil {
+				panicked = fmt.Sprintf("%v\n\n%s", p, debug.Stack())
+				err = errPanicked
+			}
+		}()
+		if err := fn(ctx); err != nil {
+			return err
+		}
+		return t.failed
+	})
+	if panicked != nil {
+		panic(panicked)
+	}
 	if err != nil {
 		return fmt.Errorf("transaction: %w", err)
 	}
 	return nil
+}
+
+// InTransaction reports whether ctx belongs to a transaction of this store.
+func (s *Store) InTransaction(ctx context.Context) bool {
+	t, ok := ctx.Value(transactionKey{}).(*transaction)
+	return ok && t.store == s
 }
