@@ -61,6 +61,10 @@ type File struct {
 	// MimeType and Size are claims: sniffed and counted when fetched.
 	MimeType string
 	Size     int64
+	// Duration is a claim of audio and video, Voice that it was spoken into the
+	// client (MSC3245).
+	Duration time.Duration
+	Voice    bool
 	// Problem is set when the announcement is unusable (e.g. "invalid mxc uri"):
 	// such an attachment is refused with this reason.
 	Problem string

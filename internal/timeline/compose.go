@@ -1,0 +1,69 @@
+package timeline
+
+import (
+	"bytes"
+	"cmp"
+)
+
+// Compose folds the events of one message into what it says. The order in which
+// they stand does not matter, and neither do repeats. It reports false when there
+// is nothing to say: the original is absent, unreadable, or shown without its
+// content because it was redacted.
+//
+// Edits, reactions, redactions and polls are recognised by [Parse] but do not
+// change what the post says.
+func Compose(events []Event) (Post, bool) {
+	var original *Event
+	var said Item
+	for i := range events {
+		item, err := Parse(events[i])
+		if err != nil || item.Class != ClassMessage || item.Target != events[i].ID {
+			continue
+		}
+		if original == nil || preferred(item.Redacted, &events[i], said.Redacted, original) {
+			original, said = &events[i], item
+		}
+	}
+	if original == nil || said.Redacted {
+		return Post{}, false
+	}
+	return Post{
+		Room:       original.Room,
+		ID:         original.ID,
+		Sender:     original.Sender,
+		SenderName: original.SenderName,
+		RoomName:   original.RoomName,
+		Sent:       original.Sent,
+		Kind:       said.Kind,
+		Text:       said.Text,
+		HTML:       said.HTML,
+		Reply:      said.Reply,
+		Thread:     said.Thread,
+		Files:      said.Files,
+		Trust:      original.Trust,
+		MsgType:    said.MsgType,
+		Geo:        said.Geo,
+	}, true
+}
+
+// preferred decides between two copies of an original. What the homeserver has
+// taken back stays taken back; otherwise the copy that was received first holds
+// the names to freeze. The rest only makes the choice total.
+func preferred(aRedacted bool, a *Event, bRedacted bool, b *Event) bool {
+	if aRedacted != bRedacted {
+		return aRedacted
+	}
+	return cmp.Or(
+		cmp.Compare(a.ID, b.ID),
+		a.Received.Compare(b.Received),
+		cmp.Compare(b.Trust, a.Trust),
+		a.Sent.Compare(b.Sent),
+		cmp.Compare(a.Room, b.Room),
+		cmp.Compare(a.Sender, b.Sender),
+		cmp.Compare(a.SenderName, b.SenderName),
+		cmp.Compare(a.RoomName, b.RoomName),
+		cmp.Compare(a.Type, b.Type),
+		bytes.Compare(a.Content, b.Content),
+		bytes.Compare(a.Raw, b.Raw),
+	) < 0
+}
