@@ -1,0 +1,172 @@
+package matrix
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"maunium.net/go/mautrix"
+	"maunium.net/go/mautrix/id"
+
+	"github.com/matrix-connector/matrix-connector/internal/store"
+)
+
+// Config says which account to act as and what to act with.
+type Config struct {
+	// Homeserver is the URL of the client-server API, or a server name: then
+	// .well-known discovery finds the URL (Matrix C-S API, "Server Discovery").
+	Homeserver string
+	UserID     id.UserID
+	// Password logs in once; later starts use the device that it made.
+	Password string
+	// AccessToken is the alternative to a password: a token of a device that no
+	// other client uses.
+	AccessToken string
+	DeviceName  string // shown to people in their device lists
+
+	Store   *store.Store
+	Journal Journal
+	Log     *slog.Logger // nil: silent
+
+	// Transport carries every request; nil: http.DefaultTransport's settings with
+	// the environment's proxies. TLS roots and proxies are the caller's to set.
+	Transport http.RoundTripper
+	// Debug logs method, path, status and duration of each request at debug level;
+	// never bodies, query strings or tokens.
+	Debug bool
+	// Now is the clock; nil: time.Now.
+	Now func() time.Time
+
+	// HistoryFrom bounds what is read of a room's past when it is first seen: events
+	// sent before it are left alone. Zero: no history is read at all.
+	HistoryFrom time.Time
+	Limits      Limits
+}
+
+// Limits are the sizes and times of an account's requests. Zero fields take the
+// value of [DefaultLimits].
+type Limits struct {
+	LongPoll      time.Duration // how long the homeserver may hold a /sync without news
+	Timeline      int           // events a room in an incremental /sync
+	FirstTimeline int           // events a room in the first /sync; the rest is a history gap
+	Response      int64         // bytes of a /sync or /messages response
+	QueryUsers    int           // users in one /keys/query
+}
+
+// DefaultLimits are the limits that production uses.
+//
+// The first timeline is small because the whole response is held in memory and an
+// account may be in thousands of rooms; what it leaves out is read as history.
+var DefaultLimits = Limits{
+	LongPoll:      30 * time.Second,
+	Timeline:      100,
+	FirstTimeline: 1,
+	Response:      512 << 20,
+	QueryUsers:    100,
+}
+
+// Account is one account on one homeserver, acting as one device. [Account.Open]
+// comes first; after it an Account is safe for concurrent use, except that only
+// one Sync may run at a time.
+type Account struct {
+	config  Config
+	log     *slog.Logger
+	store   *store.Store
+	journal Journal
+	now     func() time.Time
+
+	// client is the only way to the homeserver. Set by Open, then read-only apart
+	// from its token, which changes under syncing.
+	client *mautrix.Client
+
+	// crypto is the crypto lock: who holds its one place may use machine. Taken
+	// before the store's writer, never inside a transaction, and never held during
+	// a request.
+	crypto  chan struct{}
+	machine *machine // guarded by crypto; nil after a rollback that could not be repaired yet
+
+	login credentials // set by Open, then read-only apart from the token (under syncing)
+
+	syncing   sync.Mutex // held by Sync and Open
+	uploadAt  time.Time  // guarded by syncing: last upload of one-time keys
+	unlockDev func() error
+	closeOnce sync.Once
+	closeErr  error
+}
+
+// New checks the configuration. It opens nothing: see [Account.Open].
+func New(c Config) (*Account, error) {
+	if c.Store == nil || c.Journal == nil {
+		return nil, errors.New("matrix account: store and journal are required")
+	}
+	if _, _, err := c.UserID.ParseAndValidateRelaxed(); err != nil {
+		return nil, &LoginError{Reason: ReasonUserID, Server: c.Homeserver, User: c.UserID, Err: err}
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.DeviceName == "" {
+		c.DeviceName = "octi_bot"
+	}
+	c.Limits = c.Limits.withDefaults()
+	return &Account{
+		config:  c,
+		log:     c.Log.With(slog.String("component", "matrix")),
+		store:   c.Store,
+		journal: c.Journal,
+		now:     c.Now,
+		crypto:  make(chan struct{}, 1),
+	}, nil
+}
+
+func (l Limits) withDefaults() Limits {
+	d := DefaultLimits
+	if l.LongPoll > 0 {
+		d.LongPoll = l.LongPoll
+	}
+	if l.Timeline > 0 {
+		d.Timeline = l.Timeline
+	}
+	if l.FirstTimeline > 0 {
+		d.FirstTimeline = l.FirstTimeline
+	}
+	if l.Response > 0 {
+		d.Response = l.Response
+	}
+	if l.QueryUsers > 0 {
+		d.QueryUsers = l.QueryUsers
+	}
+	return d
+}
+
+// UserID is the account's MXID.
+func (a *Account) UserID() id.UserID { return a.config.UserID }
+
+// DeviceID is the device that the account acts as; empty before [Account.Open].
+func (a *Account) DeviceID() id.DeviceID { return a.login.Device }
+
+// Close releases the device's lock. It may be called more than once. Nothing may
+// be running when it is called.
+func (a *Account) Close() error {
+	a.closeOnce.Do(func() {
+		if a.unlockDev != nil {
+			a.closeErr = a.unlockDev()
+		}
+	})
+	return a.closeErr
+}
+
+// received is the time of an event's arrival: UTC, in milliseconds.
+func (a *Account) received() time.Time { return a.now().UTC().Truncate(time.Millisecond) }
+
+// tables brings the account's own tables, and those of the crypto library, to
+// their newest version.
+func (a *Account) tables(ctx context.Context) error {
+	return a.store.Tables(ctx, "matrix_version", upgrades)
+}

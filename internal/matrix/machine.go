@@ -1,0 +1,65 @@
+package matrix
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/rs/zerolog"
+	"go.mau.fi/util/dbutil"
+	"maunium.net/go/mautrix"
+	"maunium.net/go/mautrix/crypto"
+	"maunium.net/go/mautrix/event"
+	"maunium.net/go/mautrix/id"
+
+	"github.com/matrix-connector/matrix-connector/internal/timeline"
+)
+
+// machine is the crypto state in memory: mautrix's Olm machine on the guarded
+// store. It belongs to who holds the crypto lock.
+type machine struct {
+	olm   *crypto.OlmMachine
+	guard *guard
+	keys  []timeline.KeyRef // of the current transaction
+}
+
+// loadMachine makes a machine from what the database holds.
+func (a *Account) loadMachine(ctx context.Context) (*machine, error) {
+	plain := crypto.NewSQLCryptoStore(a.store.DB(), dbutil.NoopLogger, a.login.User.String(), a.login.Device, a.login.PickleKey)
+	g := &guard{SQLCryptoStore: plain, own: a.login.User, log: a.log}
+	silent := zerolog.Nop()
+
+	// The machine's own client never reaches the network: it is answered from
+	// memory inside a transaction, and refused otherwise.
+	client, err := mautrix.NewClient(a.client.HomeserverURL.String(), a.login.User, a.login.Token)
+	if err != nil {
+		return nil, fmt.Errorf("make client of the machine: %w", err)
+	}
+	client.DeviceID = a.login.Device
+	client.Client = offlineClient()
+	client.Log = silent
+
+	m := &machine{guard: g}
+	m.olm = crypto.NewOlmMachine(client, &silent, g, &stateReader{rooms: rooms{db: a.store.DB()}})
+	// Only the library's unwedging uses this context. It is over before the first
+	// message, so that its first database call returns at once: it would take locks
+	// in the other order, and could write a newer ratchet over a rolled-back one.
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	m.olm.SetBackgroundCtx(over)
+	m.olm.DisableDecryptKeyFetching = true       // no request inside a transaction
+	m.olm.DisableRatchetTracking = true          // we keep every key; saves a write per event
+	m.olm.IgnorePostDecryptionParseErrors = true // an odd field is no reason to lose an event
+	m.olm.AllowKeyShare = func(context.Context, *id.Device, event.RequestedKeyInfo) *crypto.KeyShareRejection {
+		return &crypto.KeyShareRejectNoResponse // a reader gives no keys away
+	}
+	m.olm.SessionReceived = func(_ context.Context, room id.RoomID, session id.SessionID, first uint32) {
+		m.keys = append(m.keys, timeline.KeyRef{Room: room, Session: session, FirstIndex: first})
+	}
+	if err := m.olm.Load(ctx); err != nil {
+		return nil, fmt.Errorf("read olm account: %w", err)
+	}
+	return m, nil
+}
+
+// discard ends a machine whose memory is ahead of the database.
+func (m *machine) discard() { m.olm.Destroy() }
