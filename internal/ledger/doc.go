@@ -1,0 +1,59 @@
+// Package ledger remembers every event that a homeserver ever showed the bot,
+// every post that follows from them, and what became of it.
+//
+// # Nothing is lost
+//
+// [Ledger.Record] is called by matrix inside the transaction that also holds the
+// crypto state and the sync token ([github.com/matrix-connector/matrix-connector/internal/store.Store.Do]).
+// An event that the ledger does not hold was therefore not acknowledged to the
+// homeserver, and one that it holds is never forgotten: no path deletes a row. An
+// event is in one of four states:
+//
+//	undecrypted(reason)  kept for ever, tried again when a key of its session comes
+//	read                 readable; whether it says something is Compose's business
+//	skipped(reason)      by the start date, by a room rule, or our own
+//	unreadable(reason)   could not be decoded; what was received is kept
+//
+//	undecrypted ──key──▶ read
+//	undecrypted ──key, odd content──▶ unreadable
+//	skipped ──settings changed──▶ read, undecrypted
+//
+// # Nothing is doubled
+//
+// Events are keyed by room and event id: a repeat is no new row and no new
+// revision. What is sent is a post: all readable events that target one message,
+// composed anew whenever it is sent. An event that changes what the post says
+// raises its revision, and a post whose revision is higher than the landed one is
+// due. Late originals, edits, replays, requeues and resets are that one operation,
+// and an old text can never overwrite a newer one.
+//
+//	          ┌────────────── Defer, Lapse, MissingEnd, raise ─────────────┐
+//	          ▼                                                            │
+//	idle ─▶ due ──Send──▶ sent(receipt, revision) ──Land──▶ landed(revision)
+//	          ▲  │                     │                        │
+//	          │  └────Kill────┐        └──Kill, k lapses──┐     │
+//	          │               ▼                           ▼     │
+//	          ├── Requeue ─ dead(reason) ◀────────────────┘     │
+//	          └────────── raise, MissingEnd, Reset ─────────────┘
+//
+// An amendment (a mutation that answers at once) may also go from due to landed or
+// dead without a receipt. Rooms and authors have the same states and land first:
+// [Ledger.Due] shows a post only when both ends of its relations have landed. A room
+// is idle until it has a post: a room in which nothing was said is no Channel.
+//
+// # Attachments
+//
+//	wanted ──▶ fetched ──▶ attached
+//	  │  ▲        │
+//	  │  └─spoilt─┘
+//	  └──▶ refused(reason), lost(reason) ──operator──▶ wanted
+//
+// A post never waits for its files, and a file is attached only to a post that has
+// landed.
+//
+// # At rest
+//
+// Ids, types, states, reasons, times and room names stand in the clear. Raw events,
+// decrypted content, display names, topics, file names, file keys and hashes are
+// sealed by the store, each bound to its row.
+package ledger
