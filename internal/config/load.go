@@ -1,0 +1,130 @@
+package config
+
+import (
+	"slices"
+	"strings"
+)
+
+// Purpose is what the settings are read for.
+type Purpose int
+
+// The purposes. Towards a directory nothing about the platform is required, and
+// nothing wrong about it is a problem.
+const (
+	ForPlatform Purpose = iota
+	ForDirectory
+)
+
+// Input is where settings are read from.
+type Input struct {
+	// Environ is the environment, as os.Environ gives it.
+	Environ []string
+	// Folders are searched in order for config.yml and .env: the working directory,
+	// then the folder of the binary.
+	Folders []string
+	Purpose Purpose
+}
+
+// Load reads the settings. Its error is [Problems]: all of them.
+func Load(in Input) (*Config, error) {
+	c := &Config{sources: map[string]Source{}}
+	list := settings(c)
+	all, fileProblems := places(in, list)
+	var problems Problems
+	for i := range list {
+		s := &list[i]
+		v, warnings, problem := find(s, all)
+		c.Warnings = append(c.Warnings, warnings...)
+		c.sources[s.name()] = v.source
+		if problem == nil {
+			problem = s.take(v, in.Purpose)
+		}
+		if problem != nil && (in.Purpose == ForPlatform || !s.forPlat) {
+			problems = append(problems, *problem)
+		}
+	}
+	problems = append(problems, c.credentials(problems)...)
+	problems = append(problems, fileProblems...)
+	c.Warnings = append(c.Warnings, unknownNames(all, list)...)
+	c.Warnings = append(c.Warnings, c.risks()...)
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	return c, nil
+}
+
+// Source is where the value of the setting with this variable came from.
+func (c *Config) Source(variable string) Source { return c.sources[variable] }
+
+// SecretVariables names the variables that hold secrets, to be taken out of the
+// process's environment once they are read.
+func SecretVariables() []string {
+	var list []string
+	for _, s := range settings(&Config{}) {
+		if s.secret {
+			list = append(list, s.env...)
+		}
+	}
+	return list
+}
+
+// take reads the value into its field.
+func (s *setting) take(v value, purpose Purpose) *Problem {
+	needed := s.always || s.onPlat && purpose == ForPlatform
+	switch {
+	case v.text == "" && needed:
+		return &Problem{Variable: s.name(), Key: s.key, Wrong: "is not set", Cure: cureOf(s)}
+	case v.text == "":
+		return nil
+	case strings.EqualFold(v.text, "ChangeMe"):
+		return &Problem{Variable: s.name(), Key: s.key, Source: v.source, Wrong: "still says ChangeMe", Cure: cureOf(s)}
+	}
+	if err := s.set(v.text); err != nil {
+		p := s.problem(v, err)
+		return &p
+	}
+	return nil
+}
+
+// cureOf says how a setting is given, with an example of what it looks like.
+func cureOf(s *setting) string {
+	cure := "set " + s.name()
+	if example, ok := examples[s.name()]; ok {
+		cure += ", e.g. " + s.name() + "=" + example
+	}
+	if s.secret {
+		cure += ", or let " + s.name() + fileSuffix + " name a file that holds it"
+	}
+	return cure
+}
+
+// examples are values for the settings that have no default.
+var examples = map[string]string{
+	"OPENCTI_URL":    "https://opencti.example.org",
+	"CONNECTOR_ID":   "7f2b7a4e-6d0b-4c52-9a55-0c1f6f6b2f11 (make your own with uuidgen)",
+	"MATRIX_SERVER":  "https://matrix.example.org",
+	"MATRIX_USER_ID": "@octi:example.org",
+}
+
+// credentials checks that there is one way to log in, unless what was given is
+// among the problems already.
+func (c *Config) credentials(found Problems) Problems {
+	if slices.ContainsFunc(found, func(p Problem) bool {
+		v := strings.TrimSuffix(p.Variable, fileSuffix)
+		return v == "MATRIX_PASSWORD" || v == "MATRIX_ACCESS_TOKEN"
+	}) {
+		return nil
+	}
+	p := Problem{Variable: "MATRIX_PASSWORD", Key: "matrix.password"}
+	switch password, token := c.Matrix.Password.IsSet(), c.Matrix.AccessToken.IsSet(); {
+	case password && token:
+		p.Wrong = "and MATRIX_ACCESS_TOKEN are both set"
+		p.Cure = "keep the access token where the homeserver has no password login, else the password"
+	case !password && !token:
+		p.Wrong = "is not set, nor is MATRIX_ACCESS_TOKEN"
+		p.Cure = "set MATRIX_PASSWORD, or let MATRIX_PASSWORD_FILE name a file that holds it"
+	default:
+		return nil
+	}
+	return Problems{p}
+}
