@@ -1,0 +1,136 @@
+package parts
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+)
+
+// rabbitScript is Debian's start script without its change of user.
+const rabbitScript = "/usr/lib/rabbitmq/bin/rabbitmq-server"
+
+// MaxMessageSize is the broker's bound for one message, the default of current
+// RabbitMQ versions (older ones allow 128 MiB).
+const MaxMessageSize = 16 << 20
+
+// The broker's only account.
+const (
+	BrokerUser     = "opencti"
+	BrokerPassword = "a password of the test broker"
+)
+
+// RabbitMQ is a running broker with its own port mapper, so that a service of
+// the machine's is neither needed nor disturbed.
+type RabbitMQ struct {
+	Host string
+	Port int
+	*Process
+	mapper  *Process
+	command command
+}
+
+// StartRabbitMQ starts Debian's RabbitMQ on a free loopback port. Dir is an
+// existing, empty folder for its data.
+func StartRabbitMQ(ctx context.Context, dir string) (*RabbitMQ, error) {
+	if _, err := os.Stat(rabbitScript); err != nil {
+		return nil, fmt.Errorf("rabbitmq is not installed: apt-get install rabbitmq-server: %w", err)
+	}
+	var ports [3]int
+	for i := range ports {
+		p, err := FreePort()
+		if err != nil {
+			return nil, err
+		}
+		ports[i] = p
+	}
+	port, nodes, mapper := ports[0], ports[1], ports[2]
+	config := filepath.Join(dir, "rabbitmq.conf")
+	plugins := filepath.Join(dir, "enabled_plugins")
+	if err := os.WriteFile(config, []byte(rabbitConfig(port)), 0o600); err != nil {
+		return nil, fmt.Errorf("write the broker's configuration: %w", err)
+	}
+	if err := os.WriteFile(plugins, []byte("[].\n"), 0o600); err != nil {
+		return nil, fmt.Errorf("write the broker's configuration: %w", err)
+	}
+	env := append(os.Environ(),
+		"HOME="+dir, // the node's cookie
+		fmt.Sprintf("ERL_EPMD_PORT=%d", mapper),
+		"ERL_EPMD_ADDRESS=127.0.0.1",
+		fmt.Sprintf("RABBITMQ_NODENAME=story%d@localhost", port),
+		fmt.Sprintf("RABBITMQ_DIST_PORT=%d", nodes),
+		fmt.Sprintf("RABBITMQ_NODE_PORT=%d", port),
+		"RABBITMQ_NODE_IP_ADDRESS=127.0.0.1",
+		"RABBITMQ_CONFIG_FILE="+config,
+		"RABBITMQ_CONF_ENV_FILE="+filepath.Join(dir, "no-such-file"),
+		"RABBITMQ_ENABLED_PLUGINS_FILE="+plugins,
+		"RABBITMQ_MNESIA_BASE="+filepath.Join(dir, "mnesia"),
+		"RABBITMQ_LOG_BASE="+filepath.Join(dir, "log"),
+		"RABBITMQ_LOGS=-",
+		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel inet_dist_use_interface {127,0,0,1} +S 1:1",
+		// The script then becomes the broker instead of waiting for it.
+		"RUNNING_UNDER_SYSTEMD=true",
+	)
+	m, err := start(command{
+		name: "epmd", path: "epmd", env: env,
+		args: []string{"-address", "127.0.0.1", "-port", fmt.Sprint(mapper)},
+	})
+	if err != nil {
+		return nil, err
+	}
+	r := &RabbitMQ{Host: "127.0.0.1", Port: port, mapper: m, command: command{
+		name: "rabbitmq", path: rabbitScript, env: env, dir: dir,
+	}}
+	if err := r.Restart(ctx); err != nil {
+		_ = r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+func rabbitConfig(port int) string {
+	return fmt.Sprintf(`listeners.tcp.default = 127.0.0.1:%d
+max_message_size = %d
+default_user = %s
+default_pass = %s
+log.console = true
+log.console.level = warning
+log.file = false
+disk_free_limit.absolute = 50MB
+`, port, MaxMessageSize, BrokerUser, BrokerPassword)
+}
+
+// Restart starts a stopped broker again, on the same port and data.
+func (r *RabbitMQ) Restart(ctx context.Context) error {
+	p, err := start(r.command)
+	if err != nil {
+		return err
+	}
+	r.Process = p
+	return r.ready(ctx, func(context.Context) error {
+		c, err := amqp.Dial(r.URL())
+		if err != nil {
+			return err
+		}
+		return c.Close()
+	})
+}
+
+// URL is the address with the account, as AMQP clients take it.
+func (r *RabbitMQ) URL() string {
+	return amqp.URI{
+		Scheme: "amqp", Host: r.Host, Port: r.Port,
+		Username: BrokerUser, Password: BrokerPassword, Vhost: "/",
+	}.String()
+}
+
+// Close stops the broker and its port mapper.
+func (r *RabbitMQ) Close() error {
+	err := r.Process.Close()
+	if r.mapper != nil {
+		r.mapper.Kill()
+	}
+	return err
+}
