@@ -289,10 +289,12 @@ func (s *Server) record(c *call, rt route) {
 	s.requests = append(s.requests, req)
 }
 
-func (c *call) ok(v any)                                  { writeJSON(c.w, http.StatusOK, v) }
-func (c *call) fail(status int, code, message string)     { writeError(c.w, status, code, message) }
-func (c *call) empty()                                    { c.ok(struct{}{}) }
-func writeError(w http.ResponseWriter, st int, c, m string) { writeJSON(w, st, map[string]string{"errcode": c, "error": m}) }
+func (c *call) ok(v any)                              { writeJSON(c.w, http.StatusOK, v) }
+func (c *call) fail(status int, code, message string) { writeError(c.w, status, code, message) }
+func (c *call) empty()                                { c.ok(struct{}{}) }
+func writeError(w http.ResponseWriter, st int, c, m string) {
+	writeJSON(w, st, map[string]string{"errcode": c, "error": m})
+}
 
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	b, err := json.Marshal(v)
