@@ -1,0 +1,93 @@
+package openctitest
+
+import (
+	"fmt"
+
+	"github.com/vektah/gqlparser/v2"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/parser"
+	"github.com/vektah/gqlparser/v2/validator"
+	"github.com/vektah/gqlparser/v2/validator/rules"
+
+	"github.com/matrix-connector/matrix-connector/internal/opencti/graphql"
+)
+
+func loadSchema(cfg Config) (*ast.Schema, error) {
+	text := cfg.Schema
+	if text == "" {
+		text = graphql.Schema7
+		if cfg.Generation == Gen6 {
+			text = graphql.Schema64
+		}
+	}
+	s, err := gqlparser.LoadSchema(&ast.Source{Name: "schema.graphql", Input: text})
+	if err != nil {
+		return nil, fmt.Errorf("load schema: %w", err)
+	}
+	return s, nil
+}
+
+// document is a parsed and validated query text.
+type document struct {
+	query *ast.QueryDocument
+	fails []*failure
+}
+
+// parse reads a query text, or says why the platform refuses it.
+func (p *Platform) parse(text string) *document {
+	if d, ok := p.docs.Load(text); ok {
+		return d.(*document)
+	}
+	d := &document{}
+	q, err := parser.ParseQuery(&ast.Source{Input: text})
+	switch {
+	case err != nil:
+		f := &failure{code: "GRAPHQL_PARSE_FAILED", message: "Syntax Error: " + err.Error()}
+		if e, ok := asGraphQL(err); ok {
+			f.message = "Syntax Error: " + e.Message + "."
+			for _, l := range e.Locations {
+				f.at = append(f.at, place{l.Line, l.Column})
+			}
+		}
+		d.fails = []*failure{f}
+	default:
+		d.query = q
+		for _, e := range validator.ValidateWithRules(p.schema, q, rules.NewDefaultRules()) {
+			f := &failure{code: "GRAPHQL_VALIDATION_FAILED", message: e.Message}
+			for _, l := range e.Locations {
+				f.at = append(f.at, place{l.Line, l.Column})
+			}
+			d.fails = append(d.fails, f)
+		}
+		if d.fails == nil {
+			d.fails = tooOften(q)
+		}
+	}
+	p.docs.Store(text, d)
+	return d
+}
+
+// tooOften is the platform's batching protection: in one document a query may
+// be asked twice and a mutation once.
+func tooOften(q *ast.QueryDocument) []*failure {
+	for _, op := range q.Operations {
+		most, root := 2, "Query"
+		if op.Operation == ast.Mutation {
+			most, root = 1, "Mutation"
+		}
+		count := map[string]int{}
+		for _, s := range op.SelectionSet {
+			f, ok := s.(*ast.Field)
+			if !ok {
+				continue
+			}
+			if count[f.Name]++; count[f.Name] > most {
+				return []*failure{{
+					code: "GRAPHQL_VALIDATION_FAILED", at: []place{{f.Position.Line, f.Position.Column}},
+					message: fmt.Sprintf("Allowed number of calls for %s->%s has been exceeded (max: %d)", root, f.Name, most),
+				}}
+			}
+		}
+	}
+	return nil
+}
