@@ -1,0 +1,75 @@
+# What can be done here: `make help`.
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# The binary is static and has Go's own Olm; only the race detector wants C.
+export CGO_ENABLED := 0
+export GOFLAGS := -tags=goolm
+
+FUZZTIME ?= 30s
+
+.PHONY: help
+help: ## show what can be done
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build the static binary into build/
+	go build -trimpath -o build/matrix-connector ./cmd/matrix-connector
+
+.PHONY: demo
+demo: ## let a few people chat and export what they said to demo-out/; needs Go alone
+	@cd e2e && go run ./demo
+
+.PHONY: test
+test: setup vet unit race e2e ## everything, on real parts; installs what is missing
+
+.PHONY: setup
+setup: ## install what the tests need
+	@scripts/setup
+
+.PHONY: vet
+vet: ## go vet in every module
+	go vet ./...
+	cd e2e && go vet ./...
+
+.PHONY: unit
+unit: ## unit tests, goldens and fuzz seeds; no network, no services
+	go test ./...
+
+.PHONY: race
+race: ## the same under the race detector
+	CGO_ENABLED=1 go test -race ./...
+
+.PHONY: e2e
+e2e: setup ## stories on Dendrite, Synapse, RabbitMQ and OpenCTI's own importer
+	cd e2e && go test -count=1 -timeout=30m ./...
+
+.PHONY: fuzz
+fuzz: ## fuzz every target for FUZZTIME (30s)
+	@for p in $$(grep -rl --include='*_test.go' '^func Fuzz' internal | xargs -n1 dirname | sort -u); do \
+	  for f in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' $$p/*_test.go | cut -d' ' -f2); do \
+	    echo "$$p $$f"; go test ./$$p -run='^$$' -fuzz="^$$f$$" -fuzztime=$(FUZZTIME); \
+	  done; \
+	done
+
+.PHONY: golden
+golden: ## rewrite the expected outputs; the diff is the review
+	go test ./internal/mapping/... -update
+
+.PHONY: generate
+generate: ## run the generators
+	go generate ./...
+
+.PHONY: lint
+lint: ## golangci-lint in every module
+	GOFLAGS= go tool -modfile=tools/go.mod golangci-lint run ./...
+	cd e2e && GOFLAGS= go tool -modfile=../tools/go.mod golangci-lint run ./...
+
+.PHONY: bench
+bench: ## benchmarks, ten runs each, for benchstat
+	go test -run='^$$' -bench=. -count=10 ./...
+
+.PHONY: clean
+clean: ## remove what was built, installed and exported
+	rm -rf build dist demo-out internal/mapping/testdata/renderer/node_modules
