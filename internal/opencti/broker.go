@@ -1,0 +1,225 @@
+package opencti
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"regexp"
+	"strconv"
+	"sync"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+)
+
+// heartbeat is the period that the platform's own clients ask for.
+const heartbeat = 10 * time.Second
+
+// dialTimeout bounds connecting, TLS and the handshake of the protocol.
+const dialTimeout = 30 * time.Second
+
+// amqpWire is a wire over AMQP 0-9-1.
+type amqpWire struct {
+	conn    *amqp.Connection
+	channel *amqp.Channel
+	raw     net.Conn // closed to unblock a write that the broker does not take
+	returns chan amqp.Return
+
+	mu       sync.Mutex
+	returned int           // taken from returns so far
+	reason   error         // why the wire is dead
+	dead     chan struct{} // closed once reason is set
+}
+
+var _ wire = (*amqpWire)(nil)
+
+// dialBroker connects, opens a channel and puts it into confirm mode.
+func dialBroker(ctx context.Context, b broker) (wire, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	w := &amqpWire{dead: make(chan struct{})}
+	scheme := "amqp"
+	properties := amqp.NewConnectionProperties()
+	properties.SetClientConnectionName("matrix-connector")
+	config := amqp.Config{
+		Heartbeat:  heartbeat,
+		Properties: properties,
+		Vhost:      b.VHost,
+		SASL:       []amqp.Authentication{&amqp.PlainAuth{Username: b.User, Password: b.Password}},
+		Dial: func(network, address string) (net.Conn, error) {
+			var d net.Dialer
+			conn, err := d.DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			w.raw = conn
+			// The library clears the deadline once the protocol is open.
+			deadline, _ := ctx.Deadline()
+			return conn, conn.SetDeadline(deadline)
+		},
+	}
+	if b.UseSSL {
+		scheme = "amqps"
+		tlsConfig, err := b.TLS.config(b.Host)
+		if err != nil {
+			return nil, &Error{Class: Permanent, Op: opDial, Code: "tls", cause: err}
+		}
+		config.TLSClientConfig = tlsConfig
+	}
+	// Name and password travel in SASL, not in the address, which errors repeat.
+	conn, err := amqp.DialConfig(scheme+"://"+net.JoinHostPort(b.Host, strconv.Itoa(b.Port)), config)
+	if err != nil {
+		return nil, brokerError(opDial, err)
+	}
+	w.conn = conn
+	if err := w.open(); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return w, nil
+}
+
+// open opens the channel and starts the goroutine that waits for its end.
+func (w *amqpWire) open() error {
+	channel, err := w.conn.Channel()
+	if err != nil {
+		return brokerError(opDial, err)
+	}
+	if err := channel.Confirm(false); err != nil {
+		return brokerError(opDial, err)
+	}
+	w.channel = channel
+	// With room for every message of a batch the library hands a return over
+	// before it looks at the confirm that follows.
+	w.returns = channel.NotifyReturn(make(chan amqp.Return, 4096))
+	channelClosed := channel.NotifyClose(make(chan *amqp.Error, 1))
+	go func() {
+		reason := <-channelClosed // nil when closed by us
+		w.mu.Lock()
+		if reason != nil {
+			w.reason = brokerError(opPublish, reason)
+		} else {
+			w.reason = &Error{Class: Temporary, Op: opPublish, Code: "closed"}
+		}
+		w.mu.Unlock()
+		close(w.dead)
+	}()
+	return nil
+}
+
+// Publish implements wire.
+func (w *amqpWire) Publish(ctx context.Context, exchange, key string, body []byte) (func(context.Context) (bool, error), error) {
+	// A broker under alarm stops reading, and the library's write knows no context.
+	stop := context.AfterFunc(ctx, func() { _ = w.raw.Close() })
+	defer stop()
+	confirm, err := w.channel.PublishWithDeferredConfirmWithContext(ctx, exchange, key, true, false, amqp.Publishing{
+		DeliveryMode:    amqp.Persistent,
+		ContentEncoding: "utf-8",
+		Body:            body,
+	})
+	if err != nil {
+		w.awaitReason(ctx)
+		return nil, brokerError(opPublish, err)
+	}
+	return func(ctx context.Context) (bool, error) {
+		ok, err := confirm.WaitContext(ctx)
+		if err == nil && !ok {
+			w.awaitReason(ctx)
+		}
+		return ok, err
+	}, nil
+}
+
+// awaitReason waits a moment for the reason why the channel has closed, if it
+// has: a closing channel first refuses everything that is open.
+func (w *amqpWire) awaitReason(ctx context.Context) {
+	if !w.channel.IsClosed() {
+		return
+	}
+	select {
+	case <-w.dead:
+	case <-time.After(time.Second):
+	case <-ctx.Done():
+	}
+}
+
+// Returned implements wire.
+func (w *amqpWire) Returned() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for {
+		select {
+		case _, open := <-w.returns:
+			if !open {
+				return w.returned
+			}
+			w.returned++
+		default:
+			return w.returned
+		}
+	}
+}
+
+// Depth implements wire. It asks on a channel of its own, since a queue that is
+// not there closes it.
+func (w *amqpWire) Depth(ctx context.Context, queue string) (int, error) {
+	stop := context.AfterFunc(ctx, func() { _ = w.raw.Close() })
+	defer stop()
+	channel, err := w.conn.Channel()
+	if err != nil {
+		return 0, brokerError(opQueue, err)
+	}
+	defer channel.Close()
+	q, err := channel.QueueDeclarePassive(queue, true, false, false, false, nil)
+	if err != nil {
+		return 0, brokerError(opQueue, err)
+	}
+	return q.Messages, nil
+}
+
+// Closed implements wire.
+func (w *amqpWire) Closed() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.reason == nil && w.conn.IsClosed() {
+		return &Error{Class: Temporary, Op: opPublish, Code: "closed"}
+	}
+	return w.reason
+}
+
+// Close implements wire.
+func (w *amqpWire) Close() error {
+	err := w.conn.CloseDeadline(time.Now().Add(5 * time.Second))
+	_ = w.raw.Close()
+	if err != nil && !errors.Is(err, amqp.ErrClosed) {
+		return brokerError("close", err)
+	}
+	return nil
+}
+
+// sizeLimit finds the limit in RabbitMQ's "message size 20000000 is larger than
+// configured max size 16777216".
+var sizeLimit = regexp.MustCompile(`max size (\d+)`)
+
+// brokerError classifies a failure of the broker. Its own words are codes of the
+// protocol and names of exchanges and queues.
+func brokerError(op string, err error) *Error {
+	e, ok := errors.AsType[*amqp.Error](err)
+	if !ok {
+		return &Error{Class: cancelledOr(err, Temporary), Op: op, cause: err}
+	}
+	out := &Error{Class: Temporary, Op: op, Status: e.Code, Code: fmt.Sprintf("amqp_%d", e.Code)}
+	switch e.Code {
+	case amqp.PreconditionFailed:
+		if m := sizeLimit.FindStringSubmatch(e.Reason); m != nil {
+			out.Class, out.Code = Permanent, codeTooLarge
+			out.Status, _ = strconv.Atoi(m[1])
+		}
+	case amqp.AccessRefused, amqp.NotAllowed:
+		out.Class = Unauthorized
+	case amqp.NotFound:
+		out.Code = codeUnroutable // exchange or queue: the connector is not known any more
+	}
+	return out
+}

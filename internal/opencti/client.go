@@ -1,0 +1,172 @@
+package opencti
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// maxAnswerBytes bounds what is read of an answer. A hundred messages of the
+// largest size that is sent stay far below it.
+const maxAnswerBytes = 64 << 20
+
+// client speaks GraphQL over HTTP to one platform.
+type client struct {
+	http     *http.Client
+	endpoint string
+	token    string
+	agent    string
+	timeout  time.Duration // of a call that is not an upload
+}
+
+func newClient(c Config) (*client, error) {
+	base, err := url.Parse(c.URL)
+	if err != nil || base.Host == "" || (base.Scheme != "http" && base.Scheme != "https") {
+		// The parser's error repeats the text, which may hold a password.
+		return nil, errors.New("platform url: not an http or https URL")
+	}
+	tlsConfig, err := c.TLS.config(base.Hostname())
+	if err != nil {
+		return nil, fmt.Errorf("platform tls: %w", err)
+	}
+	// Before 6.6 the platform makes a session of its own for every call that
+	// comes without the cookie of an earlier one (opencti.md §2.1).
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		return nil, fmt.Errorf("cookie jar: %w", err)
+	}
+	transport := &http.Transport{
+		Proxy:                 c.Proxy,
+		TLSClientConfig:       tlsConfig,
+		TLSHandshakeTimeout:   15 * time.Second,
+		ForceAttemptHTTP2:     true,
+		MaxIdleConnsPerHost:   4,
+		IdleConnTimeout:       90 * time.Second,
+		ResponseHeaderTimeout: 20 * time.Minute, // the platform's own limit for a request
+	}
+	return &client{
+		http: &http.Client{
+			Transport: transport,
+			Jar:       jar,
+			// Following would turn the POST into a GET and lose the token.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		endpoint: strings.TrimRight(base.String(), "/") + "/graphql",
+		token:    c.Token,
+		agent:    c.UserAgent,
+		timeout:  c.Timeout,
+	}, nil
+}
+
+// request is the body of a GraphQL call.
+type request struct {
+	Query     string         `json:"query"`
+	Variables map[string]any `json:"variables"`
+	Operation string         `json:"operationName"`
+}
+
+// do sends an operation and decodes its data into out, which may be nil.
+func (c *client) do(ctx context.Context, op string, variables map[string]any, out any) error {
+	body, err := json.Marshal(request{Query: document(op), Variables: variables, Operation: op})
+	if err != nil {
+		return &Error{Class: Permanent, Op: op, cause: err}
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	return c.send(ctx, op, "application/json", bytes.NewReader(body), int64(len(body)), out)
+}
+
+// send posts a body of a known length and reads the answer.
+func (c *client) send(ctx context.Context, op, contentType string, body io.Reader, length int64, out any) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.endpoint, body)
+	if err != nil {
+		return &Error{Class: Permanent, Op: op, Code: "request"}
+	}
+	req.ContentLength = length
+	req.Header.Set("Content-Type", contentType)
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Authorization", "Bearer "+c.token)
+	req.Header.Set("User-Agent", c.agent)
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return transportError(op, err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes+1))
+	if err != nil {
+		return transportError(op, err)
+	}
+	return decodeAnswer(op, resp, text, out)
+}
+
+// transportError hides the URL that net/http puts before its errors.
+func transportError(op string, err error) *Error {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		err = u.Err
+	}
+	class := Temporary
+	if errors.Is(err, context.Canceled) {
+		class = Cancelled
+	}
+	return &Error{Class: class, Op: op, cause: err}
+}
+
+// decodeAnswer reads errors[] whatever the status says: 6.7.5 sends some with
+// HTTP 500.
+func decodeAnswer(op string, resp *http.Response, text []byte, out any) error {
+	var body struct {
+		Data   json.RawMessage `json:"data"`
+		Errors []answer        `json:"errors"`
+		Error  string          `json:"error"` // of answers that are not GraphQL
+	}
+	decoded := json.Unmarshal(text, &body) == nil
+	status := resp.StatusCode
+	switch {
+	case status == http.StatusTooManyRequests:
+		return &Error{Class: RateLimited, Op: op, Status: status, RetryAfter: retryAfter(resp.Header)}
+	case status >= 300 && status < 400:
+		return &Error{Class: Permanent, Op: op, Status: status, Code: codeRedirect}
+	case status == http.StatusRequestEntityTooLarge,
+		decoded && (strings.Contains(body.Error, phraseTooLarge) || strings.Contains(body.Error, phrasePartLimit)):
+		return &Error{Class: Permanent, Op: op, Status: status, Code: codeTooLarge}
+	case len(text) > maxAnswerBytes:
+		return &Error{Class: Permanent, Op: op, Status: status, Code: codeTooLarge}
+	case decoded && len(body.Errors) > 0:
+		return classify(op, status, body.Errors[0])
+	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+		return &Error{Class: Unauthorized, Op: op, Status: status} // of a proxy
+	case status != http.StatusOK:
+		return &Error{Class: Temporary, Op: op, Status: status}
+	case !decoded || len(body.Data) == 0:
+		return &Error{Class: Temporary, Op: op, Status: status, Code: codeNotGraphQL}
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(body.Data, out); err != nil {
+		// The decoder's error may repeat a value.
+		return &Error{Class: Temporary, Op: op, Status: status, Code: "unexpected_shape"}
+	}
+	return nil
+}
+
+// retryAfter reads the header in seconds or as a date.
+func retryAfter(h http.Header) time.Duration {
+	v := h.Get("Retry-After")
+	if s, err := strconv.Atoi(v); err == nil && s > 0 {
+		return time.Duration(s) * time.Second
+	}
+	if t, err := http.ParseTime(v); err == nil {
+		return max(0, time.Until(t))
+	}
+	return 0
+}

@@ -1,0 +1,86 @@
+package opencti
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/matrix-connector/matrix-connector/internal/stix"
+)
+
+// envelope is one message for the workers, with the keys and the order of the
+// official client (vectors: bundle-split.json). Older platforms do not know
+// no_split and newer ones do without it.
+type envelope struct {
+	BundleType     string   `json:"bundle_type"`
+	ApplicantID    string   `json:"applicant_id"`
+	ActionSequence int      `json:"action_sequence"`
+	EntitiesTypes  []string `json:"entities_types"`
+	Content        []byte   `json:"content"` // base64 in JSON
+	// Update false still upserts; true would also ask for a merge of what several
+	// ids of one object match (opencti.md §6.7).
+	Update  bool    `json:"update"`
+	DraftID *string `json:"draft_id"`
+	WorkID  string  `json:"work_id,omitempty"`
+}
+
+// part is a bundle of a single object, as the official splitter makes it: with
+// the id of the whole bundle, and the object's place in the dependency order.
+type part struct {
+	Type        string            `json:"type"`
+	ID          string            `json:"id"`
+	SpecVersion string            `json:"spec_version"`
+	Sequence    int               `json:"x_opencti_seq"`
+	Objects     []json.RawMessage `json:"objects"`
+}
+
+// message is an object on its way to the queue.
+type message struct {
+	ID   stix.ID
+	Body []byte
+}
+
+// envelopes makes one message an object, in the order of the bundle, which is
+// the order of dependency.
+func envelopes(b stix.Bundle, applicant, work string) ([]message, error) {
+	bundleID := "bundle--" + uuid.NewSHA1(uuid.NameSpaceURL, []byte(work)).String()
+	weights := map[stix.ID]int{}
+	messages := make([]message, 0, len(b.Objects))
+	for i, o := range b.Objects {
+		object, err := json.Marshal(o)
+		if err != nil {
+			return nil, fmt.Errorf("encode %s: %w", o.ObjectID(), err)
+		}
+		// One, and what the object needs of this bundle, each reference counted.
+		weight := 1
+		for _, ref := range o.Refs() {
+			weight += weights[ref]
+		}
+		weights[o.ObjectID()] = weight
+		content, err := json.Marshal(part{Type: "bundle", ID: bundleID, SpecVersion: "2.1", Sequence: weight, Objects: []json.RawMessage{object}})
+		if err != nil {
+			return nil, fmt.Errorf("encode the bundle of %s: %w", o.ObjectID(), err)
+		}
+		body, err := json.Marshal(envelope{
+			BundleType:     "QUEUE_BUNDLE",
+			ApplicantID:    applicant,
+			ActionSequence: i + 1,
+			EntitiesTypes:  []string{},
+			Content:        content,
+			WorkID:         work,
+		})
+		if err != nil {
+			return nil, fmt.Errorf("encode the envelope of %s: %w", o.ObjectID(), err)
+		}
+		messages = append(messages, message{ID: o.ObjectID(), Body: body})
+	}
+	return messages, nil
+}
+
+// envelopeBytes is the size of an object's message, near enough to tell what a
+// broker takes: base64 of the object and what stands around it.
+func envelopeBytes(object []byte) int {
+	return base64.StdEncoding.EncodedLen(len(object)+200) + 400
+}

@@ -1,0 +1,257 @@
+package opencti
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/matrix-connector/matrix-connector/internal/stix"
+)
+
+// Class is what a failure means for the one who decides about trying again
+// (closed set). It is also the label of the failure's metric.
+type Class string
+
+// The classes. What is not known to be anything else is Temporary.
+const (
+	Temporary    Class = "temporary"
+	RateLimited  Class = "rate_limited" // Error.RetryAfter says how long
+	Unauthorized Class = "unauthorized" // a person has to change a token or a right
+	Permanent    Class = "permanent"    // the same request fails again
+	Gone         Class = "gone"         // what was to be changed is not there
+	Cancelled    Class = "cancelled"    // by the caller
+)
+
+// Error is a failure of the platform or of its broker, classified once, where it
+// was met. Its text holds codes and known phrases only: platforms echo values of
+// the request in their messages, and those are other people's words.
+type Error struct {
+	Class  Class
+	Op     string // the operation, e.g. "Ping"; "publish" for the broker
+	Status int    // of HTTP or AMQP; 0 where there was no answer
+	Code   string // extensions.code of the platform, or a word for other answers
+	Phrase string // what the platform said, as far as it is a phrase that we know
+	// RetryAfter is how long a rate-limited caller is asked to wait; 0 where
+	// nothing is said.
+	RetryAfter time.Duration
+	cause      error // of the transport
+}
+
+// Error names the operation and what was answered.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString(e.Op)
+	switch {
+	case e.Code != "":
+		b.WriteString(": " + e.Code)
+	case e.Status != 0:
+		fmt.Fprintf(&b, ": status %d", e.Status)
+	}
+	if e.Phrase != "" {
+		b.WriteString(": " + e.Phrase)
+	}
+	if e.cause != nil {
+		b.WriteString(": " + e.cause.Error())
+	}
+	return b.String()
+}
+
+// Unwrap gives the failure of the transport, and [stix.ErrGone] for what is gone.
+func (e *Error) Unwrap() []error {
+	var errs []error
+	if e.cause != nil {
+		errs = append(errs, e.cause)
+	}
+	if e.Class == Gone {
+		errs = append(errs, stix.ErrGone)
+	}
+	return errs
+}
+
+// Hint says what a person can do about the failure; empty where nothing is known.
+func (e *Error) Hint() string {
+	switch {
+	case e.Code == "AUTH_REQUIRED" || e.Code == "AUTH_FAILURE":
+		return "OPENCTI_TOKEN is unknown or expired, or its user lacks the capability to use API tokens (APIACCESS_USETOKEN)"
+	case e.Code == "FORBIDDEN_ACCESS":
+		return "give the token's user the default Connector role, or the rights that check names"
+	case e.Code == codeRedirect:
+		return "set OPENCTI_URL to the address that it redirects to"
+	case e.Code == codeNotGraphQL:
+		return "OPENCTI_URL must be the platform's base URL; something else answers there, or a proxy stands in between"
+	case e.Phrase == phraseConfidence:
+		return "raise the maximum confidence level of the token's user"
+	case e.Code == codeUnroutable:
+		return "the connector's queue is gone, probably because the connector was deleted on the platform; it registers again by itself"
+	}
+	return ""
+}
+
+// ClassOf gives the class of any error of this package's calls.
+func ClassOf(err error) Class {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Class
+	}
+	switch {
+	case errors.Is(err, context.Canceled):
+		return Cancelled
+	case errors.Is(err, stix.ErrGone):
+		return Gone
+	}
+	return Temporary
+}
+
+// Codes of ours, for answers that carry none.
+const (
+	codeNotGraphQL = "not_graphql"
+	codeRedirect   = "redirect"
+	codeTooLarge   = "too_large"
+	codeUnroutable = "unroutable"
+	codeNacked     = "nacked"
+)
+
+// Phrases that platforms are known to answer, as far as something depends on them
+// or an operator is helped by reading them. A phrase is matched as a part of the
+// message and given in place of it.
+const (
+	phraseNoConnector = "No connector found with the specified ID"
+	phraseConfidence  = "User effective max confidence level is insufficient"
+	phraseUndefined   = "Cannot read properties of undefined"
+	phraseNull        = "Cannot read properties of null"
+	phraseLock        = "LOCK_ERROR"
+	phraseNoUpload    = "Cant upload a file an none existing element"
+	phraseNoDomain    = "Cannot edit the field, Stix-Domain-Object cannot be found"
+	phraseTooLarge    = "request entity too large"
+	phrasePartLimit   = "byte size limit"
+	phraseMarkings    = "missing markings"
+)
+
+var knownPhrases = []string{
+	phraseNoConnector, phraseConfidence, phraseUndefined, phraseNull, phraseLock, phraseNoUpload,
+	phraseNoDomain, phraseTooLarge, phrasePartLimit, phraseMarkings,
+	"You must be logged in to do this",
+	"You are not allowed to do this",
+	"Restricted entity already exists",
+	"Element(s) not found",
+	"is not allowed between",
+	"Must be at least 2 characters",
+	"DateTime cannot represent an invalid date-time-string",
+	"Expected non-nullable type",
+	"Relation cant be created with the same source and target",
+	"Incompatible element in bundle",
+	"Invalid filter configuration",
+	"You cannot update incompatible attribute",
+	"Validation against schema failed",
+	"Cannot query field",
+	"too many concurrent call on the same entities",
+	"Already deleted elements",
+	"File removed or inaccessible",
+}
+
+// phraseOf finds the known phrase in a message of the platform; empty for a
+// message that is not known, which is never repeated.
+func phraseOf(message string) string {
+	for _, p := range knownPhrases {
+		if strings.Contains(message, p) {
+			return p
+		}
+	}
+	return ""
+}
+
+// answer is one entry of errors[] in a GraphQL response.
+type answer struct {
+	Message    string `json:"message"`
+	Name       string `json:"name"`
+	Extensions struct {
+		Code string `json:"code"`
+	} `json:"extensions"`
+}
+
+// classify turns what the platform answered for an operation into an Error.
+func classify(op string, status int, a answer) *Error {
+	code := a.Extensions.Code
+	if code == "" {
+		code = a.Name
+	}
+	e := &Error{Op: op, Status: status, Code: safeCode(code), Phrase: phraseOf(a.Message)}
+	e.Class = classOf(op, e.Code, e.Phrase)
+	return e
+}
+
+func classOf(op, code, phrase string) Class {
+	// A lock that could not be had stands only in the text, beside a code that
+	// says nothing (seen on 6.7.5 and 7.260318.0).
+	if phrase == phraseLock {
+		return Temporary
+	}
+	switch code {
+	case "AUTH_REQUIRED", "AUTH_FAILURE", "FORBIDDEN_ACCESS", "LTS_REQUIRED_ACTIVATION", "ACCESS_REQUIRED":
+		return Unauthorized
+	case "ALREADY_DELETED_ERROR", "RESOURCE_NOT_FOUND", "WORK_NOT_ALIVE":
+		return Gone
+	case "INTERNAL_SERVER_ERROR":
+		// An edit of what is not there fails in the platform's own code.
+		if phrase == phraseUndefined && isEdit(op) {
+			return Gone
+		}
+		if phrase == phraseNull && op == opWorkAdd {
+			return Gone // the connector is unknown
+		}
+		return Temporary
+	case "FUNCTIONAL_ERROR", "UNSUPPORTED_ERROR":
+		switch phrase {
+		case phraseNoConnector, phraseNoUpload, phraseNoDomain:
+			return Gone
+		}
+		return Permanent
+	case "BAD_USER_INPUT", "BAD_REQUEST", "GRAPHQL_VALIDATION_FAILED", "GRAPHQL_PARSE_FAILED", "VALIDATION_ERROR":
+		return Permanent
+	}
+	return Temporary // MISSING_REFERENCE_ERROR, LOCK_ERROR, DATABASE_ERROR and what is not known
+}
+
+func isEdit(op string) bool {
+	switch op {
+	case opFieldPatch, opDomainPatch, opImportPush, opAddExpectations, opToProcessed, opWorkDelete:
+		return true
+	}
+	return false
+}
+
+// safeCode keeps what looks like a code of the platform and drops anything else.
+func safeCode(code string) string {
+	if len(code) > 64 {
+		return "unknown"
+	}
+	for _, r := range code {
+		if (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_' {
+			return "unknown"
+		}
+	}
+	return code
+}
+
+// Names of the operations that code depends on.
+const (
+	opAbout           = "About"
+	opMe              = "Me"
+	opMarking         = "Marking"
+	opRegister        = "Register"
+	opPing            = "Ping"
+	opWorkAdd         = "WorkAdd"
+	opAddExpectations = "AddExpectations"
+	opToProcessed     = "ToProcessed"
+	opWorkDelete      = "WorkDelete"
+	opWork            = "Work"
+	opReadBack        = "ReadBack"
+	opReadFiles       = "ReadFiles"
+	opFieldPatch      = "FieldPatch"
+	opDomainPatch     = "DomainPatch"
+	opImportPush      = "ImportPush"
+	opPublish         = "publish"
+	opQueue           = "queue"
+	opDial            = "dial"
+)

@@ -1,0 +1,254 @@
+package opencti
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/matrix-connector/matrix-connector/internal/stix"
+)
+
+// reasonTooLarge is the verdict's reason for an object that no broker message can
+// hold.
+const reasonTooLarge = "larger than the broker's limit for a message"
+
+// Settle asks once what became of a receipt, and answers [stix.ErrPending] while
+// that is open; [Poll] says when to ask again. Then it reads back every object of
+// the bundle, and what the platform holds is the verdict. The work's own errors
+// only explain what is absent.
+//
+// It answers [stix.ErrLapsed] when the receipt leads to nothing any more: its
+// queue was purged by a reset, it was never published, or its work stands still
+// with the queue empty and none of its objects is there.
+func (p *Platform) Settle(ctx context.Context, receipt string, b stix.Bundle) (stix.Verdicts, error) {
+	verdicts := stix.Verdicts{}
+	for _, o := range b.Objects {
+		if p.oversize(o) {
+			verdicts[o.ObjectID()] = stix.Verdict{State: stix.Refused, Reason: reasonTooLarge}
+		}
+	}
+	b = p.sendable(b)
+	if len(b.Objects) == 0 {
+		return verdicts, nil
+	}
+	p.mu.Lock()
+	w, canRead := *p.follow(receipt), p.canRead
+	p.mu.Unlock()
+	switch {
+	case w.void:
+		p.deleteWork(ctx, receipt)
+		return nil, fmt.Errorf("work %s: reset on the platform: %w", receipt, stix.ErrLapsed)
+	case !canRead && w.published:
+		for _, o := range b.Objects {
+			verdicts[o.ObjectID()] = stix.Verdict{State: stix.Landed, Reason: "confirmed by the broker, not read back"}
+		}
+		return verdicts, nil
+	case !canRead:
+		// Nobody can tell how far an earlier process came.
+		p.deleteWork(ctx, receipt)
+		return nil, fmt.Errorf("work %s: publication unknown: %w", receipt, stix.ErrLapsed)
+	}
+	state, err := p.askWork(ctx, receipt, w)
+	if err != nil {
+		return nil, err
+	}
+	got, err := p.verdicts(ctx, b, state.errors)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.judge(ctx, receipt, state, got); err != nil {
+		return nil, err
+	}
+	for id, v := range got {
+		verdicts[id] = v
+	}
+	return verdicts, nil
+}
+
+// outcome is the end of a work.
+type outcome struct {
+	errors []workError
+	// stalled: the work is open but nothing can happen to it any more.
+	stalled bool
+}
+
+// askWork reads the work and answers ErrPending while it is open and may move.
+func (p *Platform) askWork(ctx context.Context, receipt string, w watch) (outcome, error) {
+	now := p.config.Clock()
+	work, found, err := p.readWork(ctx, receipt)
+	if err != nil {
+		// While the platform cannot be asked, workers cannot work either.
+		p.note(receipt, func(w *watch) { w.moved = now })
+		return outcome{}, err
+	}
+	switch {
+	case !found:
+		return outcome{}, nil // deleted: what is there counts
+	case work.closed():
+		// Its errors are whole only now: a work may show all its items processed
+		// and be in progress for one poll more.
+		return outcome{errors: work.Errors}, nil
+	case !w.published && work.Tracking.Expected == nil:
+		p.deleteWork(ctx, receipt)
+		return outcome{}, fmt.Errorf("work %s: nothing was published: %w", receipt, stix.ErrLapsed)
+	case !work.Tracking.equal(w.seen) || len(work.Errors) != w.errors:
+		p.note(receipt, func(w *watch) { w.seen, w.errors, w.moved = work.Tracking, len(work.Errors), now })
+		return outcome{}, stix.ErrPending
+	case now.Sub(w.moved) < p.config.StallAfter:
+		return outcome{}, stix.ErrPending
+	}
+	if waiting, err := p.waiting(ctx); err != nil || waiting {
+		p.note(receipt, func(w *watch) { w.moved = now })
+		if err != nil {
+			return outcome{}, err
+		}
+		return outcome{}, stix.ErrPending
+	}
+	return outcome{errors: work.Errors, stalled: true}, nil
+}
+
+// note changes what is known of a receipt.
+func (p *Platform) note(receipt string, change func(*watch)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.watch.receipt == receipt {
+		change(&p.watch)
+	}
+}
+
+// waiting asks the broker whether messages wait in the connector's own queue;
+// the platform's count of them lags by seconds.
+func (p *Platform) waiting(ctx context.Context) (bool, error) {
+	h, err := p.ready(ctx)
+	if err != nil {
+		return false, err
+	}
+	n, err := p.queue.depth(ctx, h.queue)
+	if err != nil {
+		p.forgetUnroutable(err)
+		return false, fmt.Errorf("ask the broker for the queue: %w", err)
+	}
+	return n > 0, nil
+}
+
+// judge decides whether what was read back is final. Absence is believed when
+// nothing of the connector waits in its queue and it has lasted for the grace: a
+// forced end, a report given twice and an older platform's deleted work all leave
+// items that still land.
+func (p *Platform) judge(ctx context.Context, receipt string, o outcome, got stix.Verdicts) error {
+	missing := 0
+	for _, v := range got {
+		if v.State == stix.Missing {
+			missing++
+		}
+	}
+	if missing == 0 {
+		return nil
+	}
+	if o.stalled {
+		p.deleteWork(ctx, receipt)
+		if missing == len(got) {
+			return fmt.Errorf("work %s: stands still with an empty queue: %w", receipt, stix.ErrLapsed)
+		}
+		return nil
+	}
+	now := p.config.Clock()
+	p.mu.Lock()
+	w := p.follow(receipt)
+	if w.absent.IsZero() {
+		w.absent = now
+	}
+	since := now.Sub(w.absent)
+	p.mu.Unlock()
+	if since < p.config.SettleGrace {
+		return stix.ErrPending
+	}
+	if since >= p.config.StallAfter {
+		return nil
+	}
+	waiting, err := p.waiting(ctx)
+	if err != nil {
+		return err
+	}
+	if waiting {
+		return stix.ErrPending
+	}
+	return nil
+}
+
+// verdicts reads the objects of a batch and all that they refer to, and compares
+// them with what was sent.
+func (p *Platform) verdicts(ctx context.Context, b stix.Bundle, errs []workError) (stix.Verdicts, error) {
+	h, err := p.read(ctx, refsOf(b))
+	if err != nil {
+		return nil, err
+	}
+	named, unnamed := refusals(errs)
+	verdicts := stix.Verdicts{}
+	var unexplained []stix.ID
+	for _, o := range b.Objects {
+		id := o.ObjectID()
+		s, err := readSent(o)
+		if err != nil {
+			return nil, &Error{Class: Permanent, Op: opReadBack, Code: "unencodable"}
+		}
+		v := p.compare(s, h)
+		if r, ok := named[id]; ok && v.State == stix.Missing {
+			v = stix.Verdict{State: r.state(), Reason: r.reason()}
+		} else if v.State == stix.Missing {
+			unexplained = append(unexplained, id)
+		}
+		verdicts[id] = v
+	}
+	// An item above 100 kB is not named. Its error is known to be its own only
+	// when there are as many of them as absent objects and all say the same.
+	if r, ok := sameRefusal(unnamed); ok && len(unnamed) == len(unexplained) {
+		for _, id := range unexplained {
+			verdicts[id] = stix.Verdict{State: r.state(), Reason: r.reason()}
+		}
+	}
+	return verdicts, nil
+}
+
+func sameRefusal(rs []refusal) (refusal, bool) {
+	if len(rs) == 0 {
+		return refusal{}, false
+	}
+	for _, r := range rs[1:] {
+		if r != rs[0] {
+			return refusal{}, false
+		}
+	}
+	return rs[0], true
+}
+
+// compare gives the verdict on one object from what the platform holds.
+func (p *Platform) compare(s sent, h held) stix.Verdict {
+	n := h[s.ID]
+	if n == nil {
+		if s.Type == typeRelationship {
+			for _, end := range []stix.ID{s.Source, s.Target} {
+				if h[end] == nil {
+					return stix.Verdict{State: stix.MissingEnd, Reason: typeOf(end) + " is absent"}
+				}
+			}
+		}
+		return stix.Verdict{State: stix.Missing}
+	}
+	diff := p.differences(s, n, h)
+	switch {
+	case len(diff) == 0:
+		return stix.Verdict{State: stix.Landed}
+	case len(diff) == 1 && diff[0] == "author" && h[s.author()] == nil:
+		return stix.Verdict{State: stix.MissingEnd, Reason: "author is absent"}
+	}
+	return stix.Verdict{State: stix.Differs, Reason: strings.Join(diff, ", ")}
+}
+
+// oversize reports whether an object is larger than the broker's limit for a
+// message.
+func (p *Platform) oversize(o stix.Object) bool {
+	text, err := json.Marshal(o)
+	return err == nil && envelopeBytes(text) > p.queue.messageLimit()
+}
