@@ -1,0 +1,200 @@
+package directory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/google/uuid"
+
+	"github.com/matrix-connector/matrix-connector/internal/stix"
+)
+
+// The folders.
+const (
+	channelsFolder = "channels"
+	authorsFolder  = "authors"
+	messagesFolder = "messages"
+	filesFolder    = "files"
+)
+
+// Directory is a sink that writes files. It is safe for concurrent use.
+type Directory struct {
+	root string
+
+	mu    sync.Mutex         // held by whoever reads or writes a bundle
+	index map[stix.ID]string // path below root of each owner's bundle
+}
+
+// Open makes the folder where it does not exist, clears away what a crash left
+// half written, and finds what was exported before.
+func Open(root string) (*Directory, error) {
+	d := &Directory{root: root, index: map[stix.ID]string{}}
+	for folder, kind := range map[string]string{
+		channelsFolder: stix.TypeChannel, authorsFolder: stix.TypeIdentity, messagesFolder: stix.TypeMediaContent, filesFolder: "",
+	} {
+		if err := os.MkdirAll(filepath.Join(root, folder), 0o700); err != nil {
+			return nil, fmt.Errorf("make export folder: %w", err)
+		}
+		if err := d.scan(folder, kind); err != nil {
+			return nil, fmt.Errorf("read export folder: %w", err)
+		}
+	}
+	return d, nil
+}
+
+// scan notes the bundles in a folder and removes half-written files.
+func (d *Directory) scan(folder, kind string) error {
+	return filepath.WalkDir(filepath.Join(d.root, folder), func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		if strings.HasPrefix(entry.Name(), passingPrefix) {
+			return os.Remove(path)
+		}
+		name := strings.TrimSuffix(entry.Name(), ".json")
+		if kind == "" || name == entry.Name() || len(name) < 36 {
+			return nil
+		}
+		if id := name[len(name)-36:]; uuid.Validate(id) == nil {
+			below, err := filepath.Rel(d.root, path)
+			if err != nil {
+				return err
+			}
+			d.index[stix.ID(kind+"--"+id)] = below
+		}
+		return nil
+	})
+}
+
+// Begin gives a receipt; there is nothing to open.
+func (d *Directory) Begin(context.Context, int) (string, error) { return uuid.NewString(), nil }
+
+// Publish writes the bundles of all objects, and returns once they are on disk.
+// What refers to an object that is neither in b nor in the folder is left out, for
+// [Directory.Settle] to tell.
+func (d *Directory) Publish(ctx context.Context, _ string, b stix.Bundle) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	w := newWriter(d.root)
+	for _, g := range d.group(b) {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("write bundle: %w", err)
+		}
+		if g.missing != "" {
+			continue
+		}
+		if err := d.write(w, g); err != nil {
+			return fmt.Errorf("write bundle of %s: %w", g.owner, err)
+		}
+	}
+	return w.sync()
+}
+
+// Settle reads back what is on disk: an object has landed when its bundle holds
+// it, word for word.
+func (d *Directory) Settle(_ context.Context, _ string, b stix.Bundle) (stix.Verdicts, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	verdicts := stix.Verdicts{}
+	w := newWriter(d.root)
+	for _, g := range d.group(b) {
+		if g.missing != "" {
+			for _, o := range g.objects {
+				verdicts[o.id] = stix.Verdict{State: stix.MissingEnd, Reason: string(g.missing) + " is not in the folder"}
+			}
+			continue
+		}
+		stored, err := d.read(g.owner)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("read back bundle of %s: %w", g.owner, err)
+		}
+		for _, o := range g.objects {
+			verdicts[o.id] = verdict(o, stored)
+		}
+		// A crash may have come between the naming of a file and the syncing of its
+		// folder.
+		w.touch(d.index[g.owner])
+	}
+	return verdicts, w.sync()
+}
+
+// verdict compares what was to be written with what is there. Files come to an
+// object later, and stay when it is written again.
+func verdict(o object, stored []object) stix.Verdict {
+	i := slices.IndexFunc(stored, func(s object) bool { return s.id == o.id })
+	switch {
+	case i < 0:
+		return stix.Verdict{State: stix.Missing}
+	case !o.saysSame(stored[i]):
+		return stix.Verdict{State: stix.Differs}
+	}
+	return stix.Verdict{State: stix.Landed}
+}
+
+// Amend writes the bundles again.
+func (d *Directory) Amend(ctx context.Context, b stix.Bundle) (stix.Verdicts, error) {
+	if err := d.Publish(ctx, "", b); err != nil {
+		return nil, err
+	}
+	return d.Settle(ctx, "", b)
+}
+
+// Rename changes the name in the Channel's own bundle. Copies of it in bundles of
+// messages keep the name that the room had when the message was written.
+func (d *Directory) Rename(_ context.Context, channel stix.ID, from, to string) (bool, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	stored, err := d.read(channel)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, stix.ErrGone
+	}
+	if err != nil {
+		return false, fmt.Errorf("rename %s: %w", channel, err)
+	}
+	i := slices.IndexFunc(stored, func(o object) bool { return o.id == channel })
+	if i < 0 {
+		return false, stix.ErrGone
+	}
+	if stored[i].text("name") != from {
+		return false, nil
+	}
+	name, err := encode(to)
+	if err != nil {
+		return false, fmt.Errorf("rename %s: %w", channel, err)
+	}
+	stored[i].set("name", name)
+	w := newWriter(d.root)
+	if err := d.put(w, d.index[channel], stored); err != nil {
+		return false, fmt.Errorf("rename %s: %w", channel, err)
+	}
+	return true, w.sync()
+}
+
+// Find tells which rooms, authors and messages are in the folder.
+func (d *Directory) Find(_ context.Context, ids []stix.ID) (map[stix.ID]stix.Found, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	found := map[stix.ID]stix.Found{}
+	for _, id := range ids {
+		stored, err := d.read(id)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("find %s: %w", id, err)
+		}
+		for _, o := range stored {
+			if o.id == id {
+				found[id] = o.found()
+			}
+		}
+	}
+	return found, nil
+}
