@@ -83,6 +83,9 @@ type Attachment struct {
 	SHA256    string // of the plaintext, lower-case hex
 	Bytes     int64  // of the plaintext
 	MediaType string // sniffed
+	// Refused says why there will be no file: refused by policy, or lost. Empty
+	// while it is wanted or once it is fetched.
+	Refused string
 }
 
 // Draft is a post on its way: with its revision and with everything that mapping
@@ -117,8 +120,10 @@ type RoomState struct {
 // Author is a sender with what the ledger decided about it.
 type Author struct {
 	User id.UserID
-	// Name is the display name when the author was first seen.
-	Name string
+	// Name is the display name when the author was first seen, Since the time of the
+	// event by which that was (zero: unknown).
+	Name  string
+	Since time.Time
 	// Key is what the Individual's id is made of: the MXID, or the MXID with a
 	// short hash for the second of two that differ only in case.
 	Key      string

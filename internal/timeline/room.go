@@ -1,6 +1,10 @@
 package timeline
 
-import "maunium.net/go/mautrix/id"
+import (
+	"time"
+
+	"maunium.net/go/mautrix/id"
+)
 
 // Membership is the bot's membership of a room.
 type Membership string
@@ -23,9 +27,10 @@ type Room struct {
 	Alias      id.RoomAlias // canonical alias, may be empty
 	Server     string       // the bot's homeserver name
 	Creator    id.UserID
-	Type       string // m.room.create type, e.g. "m.space"; empty for a chat room
-	Version    string // room version
-	Encrypted  bool   // sticky: once encrypted, always encrypted
+	Type       string    // m.room.create type, e.g. "m.space"; empty for a chat room
+	Version    string    // room version
+	Created    time.Time // of m.room.create; zero when it was not seen
+	Encrypted  bool      // sticky: once encrypted, always encrypted
 	Membership Membership
 	// Predecessor is the room that this one says it replaces, Successor the room
 	// that this one's tombstone names. Both are claims until they agree.
