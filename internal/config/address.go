@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+
+	"maunium.net/go/mautrix/id"
 )
 
 // URL is an absolute http or https address without a final slash.
@@ -77,6 +79,9 @@ func (u *UserID) UnmarshalText(text []byte) error {
 	*u = UserID(text)
 	return nil
 }
+
+// ID is the id in Matrix's own type.
+func (u UserID) ID() id.UserID { return id.UserID(u) }
 
 // Permalink is what a link to a message starts with; it is taken as written, final
 // slash and all.

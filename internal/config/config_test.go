@@ -275,6 +275,9 @@ func TestSecretsAreShownToNobody(t *testing.T) {
 	if c.Matrix.Password.Reveal() != canary || c.Network.HTTPSProxy.Reveal() == "" {
 		t.Error("a secret was not read")
 	}
+	if got := c.Secrets(); !slices.Equal(got, []string{canary, canary, "http://u:" + canary + "@proxy:3128"}) {
+		t.Errorf("%d secrets, want token, password and proxy", len(got))
+	}
 	for _, name := range []string{"MATRIX_PASSWORD", "MATRIX_ACCESS_TOKEN", "MATRIX_STORE_KEY", "OPENCTI_TOKEN", "MQ_PASS"} {
 		if !slices.Contains(config.SecretVariables(), name) {
 			t.Errorf("%s is not among the secret variables", name)

@@ -56,6 +56,17 @@ func Load(in Input) (*Config, error) {
 // Source is where the value of the setting with this variable came from.
 func (c *Config) Source(variable string) Source { return c.sources[variable] }
 
+// Secrets are the texts of all secrets that are set, for a log to hide.
+func (c *Config) Secrets() []string {
+	var list []string
+	for _, s := range settings(c) {
+		if secret, ok := s.field.Interface().(Secret); ok && secret.IsSet() {
+			list = append(list, secret.Reveal())
+		}
+	}
+	return list
+}
+
 // SecretVariables names the variables that hold secrets, to be taken out of the
 // process's environment once they are read.
 func SecretVariables() []string {

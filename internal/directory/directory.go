@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/google/uuid"
 
@@ -27,6 +28,7 @@ const (
 // Directory is a sink that writes files. It is safe for concurrent use.
 type Directory struct {
 	root string
+	lock *os.File // the folder, held by flock
 
 	mu    sync.Mutex         // held by whoever reads or writes a bundle
 	index map[stix.ID]string // path below root of each owner's bundle
@@ -35,18 +37,54 @@ type Directory struct {
 // Open makes the folder where it does not exist, clears away what a crash left
 // half written, and finds what was exported before.
 func Open(root string) (*Directory, error) {
-	d := &Directory{root: root, index: map[stix.ID]string{}}
+	if err := os.MkdirAll(root, 0o700); err != nil {
+		return nil, fmt.Errorf("make export folder: %w", err)
+	}
+	lock, err := os.Open(root)
+	if err != nil {
+		return nil, fmt.Errorf("open export folder: %w", err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			err = ErrInUse
+		}
+		return nil, errors.Join(fmt.Errorf("open export folder: %w", err), lock.Close())
+	}
+	d := &Directory{root: root, lock: lock, index: map[stix.ID]string{}}
+	if err := d.prepare(); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+// ErrInUse says that another process exports to the folder.
+var ErrInUse = errors.New("another process exports to this folder")
+
+// Close lets others export to the folder.
+func (d *Directory) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.lock == nil {
+		return nil
+	}
+	err := d.lock.Close()
+	d.lock = nil
+	return err
+}
+
+// prepare makes the folders and finds what is in them.
+func (d *Directory) prepare() error {
 	for folder, kind := range map[string]string{
 		channelsFolder: stix.TypeChannel, authorsFolder: stix.TypeIdentity, messagesFolder: stix.TypeMediaContent, filesFolder: "",
 	} {
-		if err := os.MkdirAll(filepath.Join(root, folder), 0o700); err != nil {
-			return nil, fmt.Errorf("make export folder: %w", err)
+		if err := os.MkdirAll(filepath.Join(d.root, folder), 0o700); err != nil {
+			return fmt.Errorf("make export folder: %w", err)
 		}
 		if err := d.scan(folder, kind); err != nil {
-			return nil, fmt.Errorf("read export folder: %w", err)
+			return fmt.Errorf("read export folder: %w", err)
 		}
 	}
-	return d, nil
+	return nil
 }
 
 // scan notes the bundles in a folder and removes half-written files.

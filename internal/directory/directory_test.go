@@ -60,7 +60,25 @@ func open(t *testing.T, root string) *directory.Directory {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { closeNow(t, d) })
 	return d
+}
+
+func closeNow(t *testing.T, d *directory.Directory) {
+	t.Helper()
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOneProcessAtATime(t *testing.T) {
+	root := t.TempDir()
+	d := open(t, root)
+	if _, err := directory.Open(root); !errors.Is(err, directory.ErrInUse) {
+		t.Errorf("a second one opens: %v, want ErrInUse", err)
+	}
+	closeNow(t, d)
+	open(t, root)
 }
 
 // export sends the objects as a deliverer does, and wants all of them landed.
@@ -200,7 +218,9 @@ func TestEachMessageStandsInABundleOfItsOwnThatStandsAlone(t *testing.T) {
 func TestARepeatReplacesItself(t *testing.T) {
 	first, second := t.TempDir(), t.TempDir()
 	objects := []stix.Object{room, alice, hello, publishes(hello)}
-	export(t, open(t, first), objects...)
+	d := open(t, first)
+	export(t, d, objects...)
+	closeNow(t, d)
 	export(t, open(t, second), objects...)
 	if diff := cmp.Diff(tree(t, first), tree(t, second)); diff != "" {
 		t.Errorf("two folders differ: %s", diff)
@@ -333,6 +353,7 @@ func TestARelationThatComesLaterJoinsItsMessage(t *testing.T) {
 	d := open(t, root)
 	export(t, d, room, alice, hello, publishes(hello), answer, publishes(answer))
 	reply := stix.NewRelationship(stix.RelatedTo, answer.ID, hello.ID, time.Time{}, answer.Published, amber...)
+	closeNow(t, d)
 	export(t, open(t, root), reply)
 	b := readBundle(t, tree(t, root)[pathOf(answer)])
 	for _, id := range []stix.ID{answer.ID, publishes(answer).ID, reply.ID, room.ID, alice.ID} {
@@ -348,6 +369,7 @@ func TestSettleTellsWhatACrashLeft(t *testing.T) {
 	if err := os.WriteFile(half, []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	closeNow(t, d)
 	d = open(t, root)
 	if _, err := os.Stat(half); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a half-written file is still there: %v", err)
@@ -377,6 +399,7 @@ func TestRenameAndFind(t *testing.T) {
 	if done, err := d.Rename(t.Context(), room.ID, room.Name, "Ops & <more>"); !done || err != nil {
 		t.Errorf("not renamed: %v, %v", done, err)
 	}
+	closeNow(t, d)
 	found, err := open(t, root).Find(t.Context(), []stix.ID{room.ID, alice.ID, hello.ID, answer.ID})
 	if err != nil {
 		t.Fatal(err)

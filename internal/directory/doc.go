@@ -20,6 +20,6 @@
 //
 // A file is written under a passing name, synced and renamed, so that a reader, or
 // the next start after a crash, sees the whole of it or nothing. What is in the
-// folder is readable by its owner alone. One [Directory] at a time may write to a
-// folder.
+// folder is readable by its owner alone. One process at a time exports to a folder
+// (flock).
 package directory
