@@ -15,7 +15,8 @@ CREATE TABLE matrix_account (
 CREATE TABLE matrix_room (
 	room_id    TEXT PRIMARY KEY NOT NULL,
 	membership TEXT NOT NULL,
-	encrypted  INTEGER NOT NULL DEFAULT 0, -- sticky
+	encrypted    INTEGER NOT NULL DEFAULT 0, -- sticky
+	encrypted_at INTEGER NOT NULL DEFAULT 0, -- origin_server_ts of what made it so
 	heroes     TEXT NOT NULL DEFAULT '[]',
 	joined     INTEGER NOT NULL DEFAULT 0,
 	invited    INTEGER NOT NULL DEFAULT 0

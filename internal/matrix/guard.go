@@ -62,6 +62,9 @@ type guard struct {
 	*crypto.SQLCryptoStore
 	own id.UserID
 	log *slog.Logger
+	// renew names the device whose Olm session is to be made anew: the machine is told
+	// that there is none.
+	renew id.SenderKey
 }
 
 var _ crypto.Store = (*guard)(nil)
@@ -181,6 +184,9 @@ func (g *guard) PutWithheldGroupSession(ctx context.Context, c event.RoomKeyWith
 
 // HasSession is asked of the database in a way that shows its errors.
 func (g *guard) HasSession(ctx context.Context, key id.SenderKey) bool {
+	if key == g.renew {
+		return false
+	}
 	s, err := g.GetLatestSession(ctx, key)
 	return err == nil && s != nil
 }

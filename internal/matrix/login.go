@@ -2,39 +2,299 @@ package matrix
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
 
+	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/id"
 )
 
-// credentials are what one device acts with.
-type credentials struct {
-	User      id.UserID
-	Device    id.DeviceID
-	Token     string
-	PickleKey []byte // ours, random; encrypts the crypto tables' pickles
-	Own       bool   // the token was given by the operator
+// Open takes the device's lock, logs in or uses again what an earlier start has
+// stored, and makes sure that the keys on the homeserver are the account's own. It
+// may be called again after an error; after success it must not be.
+//
+// Errors that a person has to cure are [*LoginError], or store.ErrLocked.
+func (a *Account) Open(ctx context.Context) error {
+	a.syncing.Lock()
+	defer a.syncing.Unlock()
+	if a.unlockDev == nil {
+		// Before anything else: a second process of the same account would take the
+		// room keys that are meant for this one.
+		release, err := a.store.Lock("account " + a.config.UserID.String())
+		if err != nil {
+			return fmt.Errorf("open account: %w", err)
+		}
+		a.unlockDev = release
+	}
+	if err := a.open(ctx); err != nil {
+		return fmt.Errorf("open account: %w", err)
+	}
+	return nil
 }
 
-// Reason says why an account cannot be used (closed set).
-type Reason string
-
-// The reasons.
-const (
-	ReasonUserID Reason = "user_id" // the user id is not one
-)
-
-// LoginError says why the account cannot be used, and what cures it.
-type LoginError struct {
-	Reason Reason
-	Server string
-	User   id.UserID
-	Err    error
+func (a *Account) open(ctx context.Context) error {
+	if err := a.tables(ctx); err != nil {
+		return err
+	}
+	homeserver, err := a.discover(ctx)
+	if err != nil {
+		return err
+	}
+	if a.client, err = a.newClient(homeserver); err != nil {
+		return &LoginError{Reason: ReasonServer, Server: a.config.Homeserver, User: a.config.UserID, Err: err}
+	}
+	found, err := a.loadLogin(ctx)
+	if err != nil {
+		return err
+	}
+	switch {
+	case a.config.AccessToken != "" && a.config.AccessToken != a.login.Token:
+		err = a.useToken(ctx, found)
+	case found && a.login.Token != "":
+		err = a.resume(ctx)
+	default:
+		err = a.passwordLogin(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	return a.claimDevice(ctx)
 }
 
-func (e *LoginError) Error() string { return fmt.Sprintf("log in as %s: %s", e.User, e.Reason) }
-func (e *LoginError) Unwrap() error { return e.Err }
+// discover finds the URL of the client-server API.
+func (a *Account) discover(ctx context.Context) (string, error) {
+	name := strings.TrimSuffix(strings.TrimSpace(a.config.Homeserver), "/")
+	if strings.Contains(name, "://") {
+		u, err := url.Parse(name)
+		if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+			return "", a.refused(ReasonServer, err)
+		}
+		return name, nil
+	}
+	if name == "" || strings.ContainsAny(name, "/?#@ ") {
+		return "", a.refused(ReasonServer, nil)
+	}
+	ctx, cancel := within(ctx)
+	defer cancel()
+	known, err := mautrix.DiscoverClientAPIWithClient(ctx, &http.Client{Transport: a.transport()}, name)
+	if err != nil {
+		return "", fmt.Errorf("discover homeserver of %s: %w", name, err)
+	}
+	if known == nil {
+		return "https://" + name, nil // no .well-known: the name itself (spec: IGNORE, then prompt)
+	}
+	u, err := url.Parse(known.Homeserver.BaseURL)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return "", a.refused(ReasonDiscovery, err)
+	}
+	return strings.TrimSuffix(known.Homeserver.BaseURL, "/"), nil
+}
 
-// Open logs in, or uses again what an earlier start has stored.
-func (a *Account) Open(context.Context) error { return errors.New("open account: not ready") }
+// refused makes the error that a person has to cure.
+func (a *Account) refused(why Reason, err error) *LoginError {
+	return &LoginError{Reason: why, Server: a.config.Homeserver, User: a.config.UserID, Device: a.login.Device, Err: err}
+}
+
+// whoami asks whose token the client has.
+func (a *Account) whoami(ctx context.Context) (*mautrix.RespWhoami, error) {
+	ctx, cancel := within(ctx)
+	defer cancel()
+	me, err := a.client.Whoami(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("ask whose token it is: %w", err)
+	}
+	if me == nil {
+		return nil, a.refused(ReasonServer, errors.New("empty answer"))
+	}
+	return me, nil
+}
+
+// use makes the client act with the credentials.
+func (a *Account) use(c credentials) {
+	a.login = c
+	a.client.UserID, a.client.DeviceID, a.client.AccessToken = c.User, c.Device, c.Token
+}
+
+// resume uses the device of an earlier start.
+func (a *Account) resume(ctx context.Context) error {
+	a.use(a.login)
+	me, err := a.whoami(ctx)
+	switch {
+	case errors.Is(err, mautrix.MUnknownToken):
+		return a.loginAgain(ctx, err)
+	case err != nil:
+		return a.accountState(err)
+	case me.UserID != a.login.User:
+		return a.refused(ReasonOtherUser, nil)
+	case me.DeviceID != a.login.Device:
+		return a.refused(ReasonOtherDevice, nil)
+	}
+	return nil
+}
+
+// useToken starts with a token of the operator's: of a device that no other client
+// uses, and of no other device than the stored one.
+func (a *Account) useToken(ctx context.Context, found bool) error {
+	stored := a.login
+	a.use(credentials{User: a.config.UserID, Token: a.config.AccessToken})
+	me, err := a.whoami(ctx)
+	switch {
+	case errors.Is(err, mautrix.MUnknownToken):
+		if a.login = stored; found && stored.Token != "" && !stored.Own {
+			// The stored device is as good as it was.
+			return a.resume(ctx)
+		}
+		return a.refused(ReasonToken, err)
+	case err != nil:
+		return a.accountState(err)
+	case me.UserID != a.config.UserID:
+		return a.refused(ReasonOtherUser, nil)
+	case me.DeviceID == "":
+		return a.refused(ReasonNoDevice, nil)
+	case found && stored.Device != me.DeviceID:
+		a.login.Device = stored.Device
+		return a.refused(ReasonOtherDevice, nil)
+	}
+	next := credentials{User: me.UserID, Device: me.DeviceID, Token: a.config.AccessToken, PickleKey: stored.PickleKey, Own: true}
+	if !found {
+		next.PickleKey = newPickleKey()
+		a.use(next)
+		if err := a.refuseForeignDevice(ctx); err != nil {
+			return err
+		}
+	}
+	return a.saveLogin(ctx, next)
+}
+
+// passwordLogin makes the device, or gives it a new token. The device id is chosen
+// and stored first, so that a start that dies in between does not leave a device
+// behind and make another one.
+func (a *Account) passwordLogin(ctx context.Context) error {
+	flows, err := a.flows(ctx)
+	if err != nil {
+		return err
+	}
+	if !flows.HasFlow(mautrix.AuthTypePassword) {
+		e := a.refused(ReasonNoPasswordLogin, nil)
+		for _, f := range flows.Flows {
+			e.Flows = append(e.Flows, string(f.Type))
+		}
+		return e
+	}
+	if a.config.Password == "" {
+		return a.refused(ReasonNoSecret, nil)
+	}
+	c := a.login
+	if c.Device == "" {
+		c = credentials{User: a.config.UserID, Device: newDeviceID(), PickleKey: newPickleKey()}
+		if err := a.saveLogin(ctx, c); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := within(ctx)
+	defer cancel()
+	res, err := a.client.Login(ctx, &mautrix.ReqLogin{
+		Type:       mautrix.AuthTypePassword,
+		Identifier: mautrix.UserIdentifier{Type: mautrix.IdentifierTypeUser, User: c.User.String()},
+		Password:   a.config.Password, DeviceID: c.Device, InitialDeviceDisplayName: a.config.DeviceName,
+	})
+	switch {
+	case errors.Is(err, mautrix.MForbidden):
+		return a.refused(ReasonPassword, err)
+	case err != nil:
+		return a.accountState(fmt.Errorf("log in: %w", err))
+	case res == nil || res.AccessToken == "":
+		return a.refused(ReasonServer, errors.New("login without a token"))
+	case res.UserID != c.User:
+		return a.refused(ReasonOtherUser, nil)
+	}
+	if res.DeviceID != c.Device {
+		// A homeserver that insists on a name of its own: it is ours from here on,
+		// as long as nothing was made for the other one.
+		if c.Token != "" {
+			return a.refused(ReasonOtherDevice, nil)
+		}
+		c.Device = res.DeviceID
+	}
+	c.Token, c.Own = res.AccessToken, false
+	a.log.InfoContext(ctx, "logged in", slog.String("sender", c.User.String()), slog.String("device_id", c.Device.String()))
+	return a.saveLogin(ctx, c)
+}
+
+// flows asks how the homeserver lets people in.
+func (a *Account) flows(ctx context.Context) (*mautrix.RespLoginFlows, error) {
+	ctx, cancel := within(ctx)
+	defer cancel()
+	flows, err := a.client.GetLoginFlows(ctx)
+	if err != nil {
+		if errors.Is(err, mautrix.MUnrecognized) || errors.Is(err, mautrix.MNotFound) {
+			return &mautrix.RespLoginFlows{}, nil // only OAuth 2.0 there
+		}
+		return nil, fmt.Errorf("ask for login flows: %w", err)
+	}
+	if flows == nil {
+		return &mautrix.RespLoginFlows{}, nil
+	}
+	return flows, nil
+}
+
+// loginAgain answers a token that is not known any more: the same device gets a
+// new one. Whether the homeserver still has its keys (a soft logout keeps them, a
+// hard one and an administrator do not) is looked at afterwards, by claimDevice.
+func (a *Account) loginAgain(ctx context.Context, cause error) error {
+	if a.login.Own || a.config.Password == "" {
+		return a.refused(ReasonToken, cause)
+	}
+	a.log.WarnContext(ctx, "token is not known any more, logging in to the same device",
+		slog.String("device_id", a.login.Device.String()), slog.Bool("soft_logout", softLogout(cause)))
+	return a.passwordLogin(ctx)
+}
+
+func softLogout(err error) bool {
+	e, ok := errors.AsType[mautrix.HTTPError](err)
+	if !ok || e.RespError == nil {
+		return false
+	}
+	soft, _ := e.RespError.ExtraData["soft_logout"].(bool)
+	return soft
+}
+
+// accountState turns what a homeserver says about the account into what cures it.
+func (a *Account) accountState(err error) error {
+	e, ok := errors.AsType[mautrix.HTTPError](err)
+	if !ok || e.RespError == nil {
+		return err
+	}
+	switch e.RespError.ErrCode {
+	case "M_USER_LOCKED":
+		return a.refused(ReasonLocked, err)
+	case "M_USER_SUSPENDED":
+		return a.refused(ReasonSuspended, err)
+	case "M_USER_DEACTIVATED":
+		return a.refused(ReasonDeactivated, err)
+	case "M_UNKNOWN_TOKEN", "M_MISSING_TOKEN":
+		return a.refused(ReasonToken, err)
+	}
+	return err
+}
+
+// newDeviceID is ten capital letters, as homeservers make them.
+func newDeviceID() id.DeviceID {
+	b := make([]byte, 10)
+	_, _ = rand.Read(b) // never fails (crypto/rand)
+	for i := range b {
+		b[i] = 'A' + b[i]%26
+	}
+	return id.DeviceID(b)
+}
+
+func newPickleKey() []byte {
+	b := make([]byte, 32)
+	_, _ = rand.Read(b)
+	return b
+}

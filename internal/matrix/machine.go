@@ -20,6 +20,9 @@ type machine struct {
 	olm   *crypto.OlmMachine
 	guard *guard
 	keys  []timeline.KeyRef // of the current transaction
+	// outdated is set when the machine remembers what has changed in the database: it
+	// is made again after the commit.
+	outdated bool
 }
 
 // loadMachine makes a machine from what the database holds.
@@ -39,7 +42,7 @@ func (a *Account) loadMachine(ctx context.Context) (*machine, error) {
 	client.Log = silent
 
 	m := &machine{guard: g}
-	m.olm = crypto.NewOlmMachine(client, &silent, g, &stateReader{rooms: rooms{db: a.store.DB()}})
+	m.olm = crypto.NewOlmMachine(client, &silent, g, &stateReader{rooms: a.rooms()})
 	// Only the library's unwedging uses this context. It is over before the first
 	// message, so that its first database call returns at once: it would take locks
 	// in the other order, and could write a newer ratchet over a rolled-back one.

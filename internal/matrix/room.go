@@ -6,14 +6,22 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"go.mau.fi/util/dbutil"
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
+
+	"github.com/matrix-connector/matrix-connector/internal/timeline"
 )
 
-// rooms is what the account knows of its rooms.
-type rooms struct{ db *dbutil.Database }
+// rooms is what the account knows of its rooms, as stored.
+type rooms struct {
+	db  *dbutil.Database
+	own id.UserID
+}
+
+func (a *Account) rooms() rooms { return rooms{db: a.store.DB(), own: a.config.UserID} }
 
 // state is the content of a state event; nil when none is stored.
 func (r rooms) state(ctx context.Context, room id.RoomID, kind, key string) (json.RawMessage, error) {
@@ -40,42 +48,200 @@ func (r rooms) encrypted(ctx context.Context, room id.RoomID) (bool, error) {
 	return on, nil
 }
 
-// stateReader shows the rooms to the crypto machine. Its errors fail the
-// transaction, as those of the crypto store do.
-type stateReader struct{ rooms rooms }
+// roomView is one room during one transaction.
+type roomView struct {
+	rooms
+	id         id.RoomID
+	known      bool // there was a row
+	membership timeline.Membership
+	secret     bool  // encrypted, now or once
+	secretAt   int64 // origin_server_ts of what made it so; 0 when not known
+	heroes     []id.UserID
+	joined     int
+	invited    int
 
-func (s *stateReader) IsEncrypted(ctx context.Context, room id.RoomID) (bool, error) {
-	on, err := s.rooms.encrypted(ctx, room)
-	return note(ctx, "is encrypted", on, err)
+	changed  bool // differs from what is stored
+	members  map[id.UserID]string
+	nameNow  string // empty: to be computed
+	nameHave bool
 }
 
-func (s *stateReader) GetEncryptionEvent(ctx context.Context, room id.RoomID) (*event.EncryptionEventContent, error) {
-	raw, err := s.rooms.state(ctx, room, "m.room.encryption", "")
-	if err != nil || raw == nil {
-		return note[*event.EncryptionEventContent](ctx, "get encryption event", nil, err)
+// view reads what is stored of a room.
+func (r rooms) view(ctx context.Context, room id.RoomID) (*roomView, error) {
+	v := &roomView{rooms: r, id: room, members: map[id.UserID]string{}}
+	var heroes string
+	err := r.db.QueryRow(ctx, "SELECT membership, encrypted, encrypted_at, heroes, joined, invited FROM matrix_room WHERE room_id=$1", room).
+		Scan(&v.membership, &v.secret, &v.secretAt, &heroes, &v.joined, &v.invited)
+	if errors.Is(err, sql.ErrNoRows) {
+		return v, nil
+	} else if err != nil {
+		return nil, fmt.Errorf("read room: %w", err)
 	}
-	var c event.EncryptionEventContent
-	if json.Unmarshal(raw, &c) != nil {
-		// What a room says about its rotation is a hint only; it must not cost a key.
-		return &event.EncryptionEventContent{Algorithm: id.AlgorithmMegolmV1}, nil
+	v.known = true
+	if err := json.Unmarshal([]byte(heroes), &v.heroes); err != nil {
+		return nil, fmt.Errorf("read heroes of room: %w", err)
 	}
-	return &c, nil
+	return v, nil
 }
 
-func (s *stateReader) GetHistoryVisibility(ctx context.Context, room id.RoomID) (*event.HistoryVisibilityEventContent, error) {
-	raw, err := s.rooms.state(ctx, room, "m.room.history_visibility", "")
-	if err != nil || raw == nil {
-		return note[*event.HistoryVisibilityEventContent](ctx, "get history visibility", nil, err)
-	}
-	var c event.HistoryVisibilityEventContent
-	if json.Unmarshal(raw, &c) != nil {
-		return nil, nil
-	}
-	return &c, nil
+// kept are the state events that matter to a reader, beside members.
+var kept = map[string]bool{
+	event.StateCreate.Type: true, event.StateRoomName.Type: true, event.StateTopic.Type: true,
+	event.StateCanonicalAlias.Type: true, event.StateEncryption.Type: true, event.StateTombstone.Type: true,
+	event.StateHistoryVisibility.Type: true,
 }
 
-// FindSharedRooms finds none: the machine uses it to renew outbound sessions, and
-// the account sends nothing to rooms.
-func (s *stateReader) FindSharedRooms(context.Context, id.UserID) ([]id.RoomID, error) {
-	return nil, nil
+// apply lets a state event change the room. Events that do not matter, and those
+// that are no state events, change nothing.
+func (v *roomView) apply(ctx context.Context, e wireEvent) error {
+	if e.StateKey == nil {
+		return nil
+	}
+	content := e.Content
+	switch {
+	case e.Type == event.StateMember.Type:
+		var c struct {
+			Membership string `json:"membership"`
+			Name       any    `json:"displayname"`
+		}
+		if len(*e.StateKey) > maxID || json.Unmarshal(content, &c) != nil {
+			return nil
+		}
+		name, _ := c.Name.(string)
+		content, _ = json.Marshal(map[string]string{"membership": c.Membership, "displayname": tidy(name)})
+		delete(v.members, id.UserID(*e.StateKey))
+		if *e.StateKey == v.own.String() && (c.Membership == "leave" || c.Membership == "ban") {
+			v.setMembership(timeline.Membership(c.Membership))
+		}
+	case kept[e.Type] && *e.StateKey == "":
+		if e.Type == event.StateEncryption.Type && !v.secret {
+			v.secret, v.secretAt = true, e.Sent
+		}
+		v.changed = true
+	default:
+		return nil
+	}
+	v.nameHave = false
+	_, err := v.db.Exec(ctx, `
+		INSERT INTO matrix_state (room_id, type, state_key, sender, content) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (room_id, type, state_key) DO UPDATE SET sender=excluded.sender, content=excluded.content`,
+		v.id, e.Type, *e.StateKey, e.Sender, string(content))
+	if err != nil {
+		return fmt.Errorf("store state %s of room: %w", e.Type, err)
+	}
+	return nil
+}
+
+// learn takes the names of members from state that comes along with a page of the
+// past: only those that are not known otherwise.
+func (v *roomView) learn(ctx context.Context, raws []json.RawMessage) error {
+	for _, raw := range raws {
+		e, problem := readEvent(raw)
+		if problem != "" || e.Type != event.StateMember.Type || e.StateKey == nil {
+			continue
+		}
+		if have, err := v.state(ctx, v.id, e.Type, *e.StateKey); err != nil {
+			return err
+		} else if have != nil {
+			continue
+		}
+		if err := v.apply(ctx, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (v *roomView) setMembership(to timeline.Membership) {
+	if v.membership != to {
+		v.membership, v.changed = to, true
+	}
+}
+
+// summary takes over the counts and heroes of a /sync response.
+func (v *roomView) summary(n roomNews) {
+	if n.Heroes != nil {
+		v.heroes, v.nameHave = n.Heroes[:min(len(n.Heroes), 10)], false
+	}
+	if n.Joined != nil {
+		v.joined, v.nameHave = *n.Joined, false
+	}
+	if n.Invited != nil {
+		v.invited, v.nameHave = *n.Invited, false
+	}
+}
+
+// save stores the view.
+func (v *roomView) save(ctx context.Context) error {
+	heroes := v.heroes
+	if heroes == nil {
+		heroes = []id.UserID{}
+	}
+	list, err := json.Marshal(heroes)
+	if err != nil {
+		return fmt.Errorf("write heroes of room: %w", err)
+	}
+	_, err = v.db.Exec(ctx, `
+		INSERT INTO matrix_room (room_id, membership, encrypted, encrypted_at, heroes, joined, invited) VALUES ($1, $2, $3, $4, $5, $6, $7)
+		ON CONFLICT (room_id) DO UPDATE SET membership=excluded.membership, encrypted=max(encrypted, excluded.encrypted),
+			encrypted_at=excluded.encrypted_at, heroes=excluded.heroes, joined=excluded.joined, invited=excluded.invited`,
+		v.id, v.membership, v.secret, v.secretAt, string(list), v.joined, v.invited)
+	if err != nil {
+		return fmt.Errorf("store room: %w", err)
+	}
+	return nil
+}
+
+// plainTrust is the trust of an event that is not encrypted. In an encrypted room a
+// message should be; reactions and redactions never are. For events of the past it
+// counts whether the room was encrypted then, as far as their claimed time tells.
+func (v *roomView) plainTrust(e wireEvent, live bool) timeline.Trust {
+	if !v.secret || e.StateKey != nil {
+		return timeline.TrustNone
+	}
+	switch e.Type {
+	case event.EventReaction.Type, event.EventRedaction.Type, event.EventEncrypted.Type:
+		return timeline.TrustNone
+	}
+	if !live && v.secretAt > 0 && e.Sent < v.secretAt {
+		return timeline.TrustNone
+	}
+	return timeline.TrustPlaintext
+}
+
+// memberName is the display name of a member, empty where none is known.
+func (v *roomView) memberName(ctx context.Context, user id.UserID) (string, error) {
+	if name, ok := v.members[user]; ok {
+		return name, nil
+	}
+	raw, err := v.state(ctx, v.id, event.StateMember.Type, user.String())
+	if err != nil {
+		return "", err
+	}
+	var c struct {
+		Name string `json:"displayname"`
+	}
+	if raw != nil && json.Unmarshal(raw, &c) != nil {
+		c.Name = ""
+	}
+	v.members[user] = c.Name
+	return c.Name, nil
+}
+
+// maxName bounds names that people choose, in bytes.
+const maxName = 255
+
+// tidy makes one bounded line of a name.
+func tidy(name string) string {
+	name = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(name, "\uFFFD"), func(r rune) bool {
+		return r == ' ' || r < 0x20 || (r >= 0x7f && r <= 0x9f) || r == '\u2028' || r == '\u2029'
+	}), " ")
+	for len(name) > maxName {
+		cut := maxName
+		for cut > 0 && name[cut]&0xC0 == 0x80 {
+			cut--
+		}
+		name = name[:cut]
+	}
+	return name
 }

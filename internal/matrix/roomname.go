@@ -1,0 +1,181 @@
+package matrix
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"maunium.net/go/mautrix/event"
+	"maunium.net/go/mautrix/id"
+
+	"github.com/matrix-connector/matrix-connector/internal/timeline"
+)
+
+// fieldsOf are the string fields of a state event's content; empty for none.
+func (v *roomView) fieldsOf(ctx context.Context, kind string) (map[string]string, error) {
+	raw, err := v.state(ctx, v.id, kind, "")
+	if err != nil || raw == nil {
+		return nil, err
+	}
+	out := map[string]string{}
+	_ = members(raw, func(key string, value json.RawMessage) {
+		if s, ok := text(value); ok {
+			out[key] = s
+		}
+	})
+	return out, nil
+}
+
+// name is the room's display name (Matrix C-S API, "Calculating the display name
+// for a room"); never empty.
+func (v *roomView) name(ctx context.Context) (string, error) {
+	if v.nameHave {
+		return v.nameNow, nil
+	}
+	name, err := v.computeName(ctx)
+	if err != nil {
+		return "", err
+	}
+	v.nameNow, v.nameHave = name, true
+	return name, nil
+}
+
+func (v *roomView) computeName(ctx context.Context) (string, error) {
+	c, err := v.fieldsOf(ctx, event.StateRoomName.Type)
+	if err != nil {
+		return "", err
+	}
+	if name := tidy(c["name"]); name != "" {
+		return name, nil
+	}
+	if c, err = v.fieldsOf(ctx, event.StateCanonicalAlias.Type); err != nil {
+		return "", err
+	}
+	if alias := tidy(c["alias"]); alias != "" {
+		return alias, nil
+	}
+	names := make([]string, 0, len(v.heroes))
+	for _, u := range v.heroes {
+		if u == v.own {
+			continue
+		}
+		name, err := v.memberName(ctx, u)
+		if err != nil {
+			return "", err
+		}
+		if name == "" {
+			name = u.String()
+		}
+		names = append(names, name)
+	}
+	return heroName(names, v.joined+v.invited, v.id), nil
+}
+
+// heroName names a room after those in it. members counts the account itself.
+func heroName(names []string, members int, room id.RoomID) string {
+	if len(names) == 0 {
+		return room.String()
+	}
+	others := members - 1 - len(names)
+	list := strings.Join(names[:len(names)-1], ", ")
+	switch {
+	case others > 0:
+		list = fmt.Sprintf("%s and %d others", strings.Join(names, ", "), others)
+		if others == 1 {
+			list = strings.Join(names, ", ") + " and 1 other"
+		}
+	case len(names) == 1:
+		list = names[0]
+	default:
+		list += " and " + names[len(names)-1]
+	}
+	if members <= 1 {
+		return tidy("Empty room (was " + list + ")")
+	}
+	return tidy(list)
+}
+
+// room is what is known of the room now.
+func (v *roomView) room(ctx context.Context) (timeline.Room, error) {
+	r := timeline.Room{ID: v.id, Server: v.own.Homeserver(), Encrypted: v.secret, Membership: v.membership}
+	var err error
+	if r.Name, err = v.name(ctx); err != nil {
+		return r, err
+	}
+	topic, err := v.fieldsOf(ctx, event.StateTopic.Type)
+	if err != nil {
+		return r, err
+	}
+	r.Topic = topic["topic"]
+	alias, err := v.fieldsOf(ctx, event.StateCanonicalAlias.Type)
+	if err != nil {
+		return r, err
+	}
+	if a := alias["alias"]; strings.HasPrefix(a, "#") && len(a) <= maxID {
+		r.Alias = id.RoomAlias(a)
+	}
+	created, err := v.fieldsOf(ctx, event.StateCreate.Type)
+	if err != nil {
+		return r, err
+	}
+	r.Type = clipID(created["type"])
+	// Room version 1 has no field for itself.
+	if r.Version = clipID(created["room_version"]); r.Version == "" && created != nil {
+		r.Version = "1"
+	}
+	if r.Creator, err = v.creator(ctx); err != nil {
+		return r, err
+	}
+	if r.Predecessor, err = v.predecessor(ctx); err != nil {
+		return r, err
+	}
+	tombstone, err := v.fieldsOf(ctx, event.StateTombstone.Type)
+	if err != nil {
+		return r, err
+	}
+	r.Successor = id.RoomID(clipID(tombstone["replacement_room"]))
+	return r, nil
+}
+
+// creator is the sender of m.room.create; its creator field is gone since room
+// version 11.
+func (v *roomView) creator(ctx context.Context) (id.UserID, error) {
+	var creator id.UserID
+	rows, err := v.db.Query(ctx, "SELECT sender FROM matrix_state WHERE room_id=$1 AND type=$2 AND state_key=''", v.id, event.StateCreate.Type)
+	if err != nil {
+		return "", fmt.Errorf("read creator of room: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		if err := rows.Scan(&creator); err != nil {
+			return "", fmt.Errorf("read creator of room: %w", err)
+		}
+	}
+	return creator, rows.Err()
+}
+
+func (v *roomView) predecessor(ctx context.Context) (id.RoomID, error) {
+	raw, err := v.state(ctx, v.id, event.StateCreate.Type, "")
+	if err != nil || raw == nil {
+		return "", err
+	}
+	var c struct {
+		Predecessor json.RawMessage `json:"predecessor"`
+	}
+	var p struct {
+		Room string `json:"room_id"`
+	}
+	if json.Unmarshal(raw, &c) != nil || json.Unmarshal(c.Predecessor, &p) != nil {
+		return "", nil
+	}
+	return id.RoomID(clipID(p.Room)), nil
+}
+
+// clipID drops what is too long to be an identifier.
+func clipID(s string) string {
+	if len(s) > maxID {
+		return ""
+	}
+	return s
+}
