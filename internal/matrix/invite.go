@@ -1,0 +1,255 @@
+package matrix
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/time/rate"
+	"maunium.net/go/mautrix/id"
+)
+
+const (
+	// joinInterval and joinBurst keep joins under the limits that homeservers set by
+	// default (Synapse: 0.1 local joins a second, burst 10).
+	joinInterval = 10 * time.Second
+	joinBurst    = 5
+	// MaxJoins is how many rooms are joined in a day: what follows is likelier abuse
+	// of an open MATRIX_INVITE_FROM than work.
+	MaxJoins = 1000
+	// maxRefusedWait bounds the time between tries of a join that is refused. Joins
+	// over federation fail at first and succeed later, so none is given up.
+	maxRefusedWait = 24 * time.Hour
+)
+
+// InviteConfig says which invites are accepted.
+type InviteConfig struct {
+	// From lists who may invite: MXIDs, in which * stands for any text. Empty:
+	// nobody.
+	From []string
+	// Rooms chooses rooms; an invite to another one stays pending.
+	Rooms RoomPatterns
+	// Interval and Burst limit joins; zero: one in 10 s, five at once.
+	Interval time.Duration
+	Burst    int
+	// Max bounds the joins of a day; zero: [MaxJoins].
+	Max int
+}
+
+// Invites accepts the invites of an account that may be accepted, and lets the
+// others be. Safe for concurrent use, except that one Accept may run at a time.
+type Invites struct {
+	account *Account
+	config  InviteConfig
+	from    []senderPattern
+	limit   *rate.Limiter
+	capped  bool // the log has said that the cap is reached; owned by Accept
+}
+
+// Invites checks the configuration.
+func (a *Account) Invites(c InviteConfig) (*Invites, error) {
+	v := &Invites{account: a, config: c}
+	for _, text := range c.From {
+		p, err := parseSenderPattern(text)
+		if err != nil {
+			return nil, fmt.Errorf("invites: %w", err)
+		}
+		v.from = append(v.from, p)
+	}
+	if c.Interval <= 0 {
+		c.Interval = joinInterval
+	}
+	if c.Burst <= 0 {
+		c.Burst = joinBurst
+	}
+	if c.Max <= 0 {
+		v.config.Max = MaxJoins
+	}
+	v.limit = rate.NewLimiter(rate.Every(c.Interval), c.Burst)
+	return v, nil
+}
+
+// Invitation is an invite that is pending.
+type Invitation struct {
+	Room id.RoomID
+	// Senders are those who invited, by the account's own membership event. Stripped
+	// state is put together by the inviting server and may hold several such events:
+	// then all of them have to be welcome.
+	Senders  []id.UserID
+	Alias    id.RoomAlias // unverified
+	Received time.Time
+	Attempts int
+	Due      time.Time
+	Class    Class // of the last failure; empty for none
+	told     bool
+}
+
+// Pending lists the invites that are neither accepted nor withdrawn, oldest first.
+func (v *Invites) Pending(ctx context.Context) ([]Invitation, error) { return v.account.pending(ctx) }
+
+// Accept joins the rooms whose invites may be accepted and are due, one at a time
+// and not faster than the limits allow, for which it waits. Invites of others stay
+// pending; the log shows each of them once, with the setting that would accept it.
+//
+// A join that fails is tried again when its time comes, also when it was refused.
+// The error is that of the account (an invalid token), of the store, or of ctx.
+func (v *Invites) Accept(ctx context.Context) error {
+	pending, err := v.account.pending(ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range pending {
+		if !v.welcome(p) {
+			if err := v.tell(ctx, p); err != nil {
+				return err
+			}
+			continue
+		}
+		if p.Due.After(v.account.now()) {
+			continue
+		}
+		room, err := v.room(ctx)
+		if err != nil || !room {
+			return err
+		}
+		if err := v.limit.Wait(ctx); err != nil {
+			return fmt.Errorf("accept invites: %w", err)
+		}
+		again, err := v.join(ctx, p)
+		if err != nil || !again {
+			return err
+		}
+	}
+	return nil
+}
+
+// welcome reports whether everybody who may have sent the invite is welcome.
+func (v *Invites) welcome(p Invitation) bool {
+	if len(p.Senders) == 0 || !v.config.Rooms.Allows(p.Room, p.Alias) {
+		return false
+	}
+	for _, sender := range p.Senders {
+		if !slices.ContainsFunc(v.from, func(f senderPattern) bool { return f.match(sender) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// tell logs an invite that stays pending, once.
+func (v *Invites) tell(ctx context.Context, p Invitation) error {
+	if p.told {
+		return nil
+	}
+	attrs := []slog.Attr{slog.String("room_id", string(p.Room))}
+	if len(p.Senders) == 1 && validSender(p.Senders[0]) {
+		attrs = append(attrs, slog.String("sender", string(p.Senders[0])))
+	}
+	message := "invite stays pending: sender may not invite"
+	switch line := v.setting(p); {
+	case !v.config.Rooms.Allows(p.Room, p.Alias):
+		message = "invite stays pending: room is left out by MATRIX_ROOMS or MATRIX_ROOMS_EXCLUDE"
+	case line != "":
+		attrs = append(attrs, slog.String("setting", line))
+	}
+	if err := v.account.updateInvite(ctx, p.Room, "told=1"); err != nil {
+		return err
+	}
+	v.account.log.LogAttrs(ctx, slog.LevelWarn, message, attrs...)
+	return nil
+}
+
+// setting is the line that would accept an invite; empty where none can be shown:
+// an id with a comma or a star would let in others than the one it names.
+func (v *Invites) setting(p Invitation) string {
+	if len(p.Senders) != 1 || !validSender(p.Senders[0]) || strings.ContainsAny(string(p.Senders[0]), ",*\"'\\$`#") {
+		return ""
+	}
+	return "MATRIX_INVITE_FROM=" + strings.Join(append(slices.Clone(v.config.From), string(p.Senders[0])), ",")
+}
+
+// room reports whether the day's cap leaves room for a join.
+func (v *Invites) room(ctx context.Context) (bool, error) {
+	n, err := v.account.joinsSince(ctx, v.account.now().Add(-24*time.Hour))
+	if err != nil {
+		return false, err
+	}
+	if n >= v.config.Max && !v.capped {
+		v.account.log.WarnContext(ctx, "joins have reached the day's limit", slog.Int("count", n))
+	}
+	v.capped = n >= v.config.Max
+	return !v.capped, nil
+}
+
+// join tries one join. again is false when the homeserver wants no more of them
+// for now.
+func (v *Invites) join(ctx context.Context, p Invitation) (again bool, err error) {
+	a := v.account
+	err = a.joinRoom(ctx, p.Room)
+	if err == nil {
+		a.log.InfoContext(ctx, "room joined by invite", slog.String("room_id", string(p.Room)), slog.String("sender", string(p.Senders[0])))
+		return true, a.accepted(ctx, p.Room)
+	}
+	f := Classify(err)
+	if ctx.Err() != nil || f.Class == ClassCancelled {
+		return false, fmt.Errorf("accept invites: %w", err)
+	}
+	due := a.now().Add(f.wait(p.Attempts + 1))
+	if uErr := a.updateInvite(ctx, p.Room, "attempts=attempts+1, due=$2, class=$3", due.UnixMilli(), f.Class); uErr != nil {
+		return false, errors.Join(uErr, err)
+	}
+	if f.Class == ClassUnauthorized {
+		return false, fmt.Errorf("accept invites: %w", err)
+	}
+	if f.Class != p.Class {
+		a.log.WarnContext(ctx, "invited room cannot be joined", slog.String("room_id", string(p.Room)),
+			slog.String("class", string(f.Class)), slog.Time("due", due))
+	}
+	return f.Class != ClassRateLimited, nil
+}
+
+// wait is how long a join waits before its next try: refused ones ever longer.
+func (f Failure) wait(attempt int) time.Duration {
+	if f.Class != ClassPermanent {
+		return f.Backoff(attempt)
+	}
+	d := time.Minute
+	for i := 1; i < attempt && d < maxRefusedWait; i++ {
+		d *= 2
+	}
+	return min(d, maxRefusedWait)
+}
+
+// readInvite says who invited the account, by its own membership events in
+// stripped state, and the alias that the room claims.
+func (a *Account) readInvite(inv invitation) (senders []id.UserID, alias id.RoomAlias) {
+	for _, raw := range inv.State {
+		var e struct {
+			Type     string    `json:"type"`
+			StateKey *string   `json:"state_key"`
+			Sender   id.UserID `json:"sender"`
+			Content  struct {
+				Membership string       `json:"membership"`
+				Alias      id.RoomAlias `json:"alias"`
+			} `json:"content"`
+		}
+		if json.Unmarshal(raw, &e) != nil || e.StateKey == nil {
+			continue
+		}
+		switch {
+		case e.Type == "m.room.canonical_alias" && *e.StateKey == "":
+			alias = e.Content.Alias
+		case e.Type == "m.room.member" && *e.StateKey == string(a.login.User) && e.Content.Membership == "invite":
+			if !slices.Contains(senders, e.Sender) {
+				senders = append(senders, e.Sender)
+			}
+		}
+	}
+	slices.Sort(senders)
+	return senders, alias
+}
