@@ -180,7 +180,7 @@ func (p *Platform) configView(id string) *object {
 		"push": b.Prefix + "push_" + id, "push_routing": b.Prefix + "push_routing_" + id, "push_exchange": b.Prefix + "amqp.worker.exchange",
 		"dead_letter_routing": b.Prefix + "listen_routing_too-large-bundle", "listen_callback_uri": nil,
 		"s3": &object{typ: "S3Connection", fields: map[string]any{
-			"endpoint": "127.0.0.1", "port": 9000, "use_ssl": false, "bucket_name": "opencti-bucket", "bucket_region": "us-east-1", "access_key": "", "secret_key": "",
+			"endpoint": "127.0.0.1", "port": 9000, "use_ssl": false, "bucket_name": "opencti-bucket", "bucket_region": "us-east-1", "access_key": "access", "secret_key": "secret",
 		}},
 	}}
 }

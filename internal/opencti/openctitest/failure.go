@@ -25,6 +25,14 @@ func business(code, message string, status int, data map[string]any) *failure {
 	return &failure{code: code, message: message, data: d}
 }
 
+// detail is data that only generation 7 adds to an error.
+func (p *Platform) detail(key string, v any) map[string]any {
+	if p.gen == Gen6 {
+		return nil
+	}
+	return map[string]any{key: v}
+}
+
 func functional(message string, data map[string]any) *failure {
 	return business("FUNCTIONAL_ERROR", message, 400, data)
 }

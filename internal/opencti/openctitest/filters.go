@@ -21,7 +21,7 @@ func (p *Platform) filter(op string, v any) (func(*entity) bool, error) {
 		}
 		if len(values) == 0 {
 			return nil, unsupported("Invalid filter configuration", map[string]any{
-				"key": filterKeys(keys[0]), "values": []any{}, "operator": orElse(m["operator"], "eq"), "mode": orElse(m["mode"], "or"),
+				"key": p.filterKeys(keys[0]), "values": []any{}, "operator": orElse(m["operator"], "eq"), "mode": orElse(m["mode"], "or"),
 			})
 		}
 		t := p.test(keys[0], values)
@@ -51,17 +51,27 @@ func (p *Platform) filter(op string, v any) (func(*entity) bool, error) {
 }
 
 // filterKeys are the stored keys that a filter key stands for.
-func filterKeys(key string) []string {
-	if key == "ids" {
-		return []string{"internal_id", "standard_id", "x_opencti_stix_ids", "i_aliases_ids"}
+func (p *Platform) filterKeys(key string) []string {
+	switch {
+	case key != "ids":
+		return []string{key}
+	case p.gen == Gen6:
+		return []string{"ids", "internal_id", "standard_id", "x_opencti_stix_ids"}
 	}
-	return []string{key}
+	return []string{"internal_id", "standard_id", "x_opencti_stix_ids", "i_aliases_ids"}
 }
 
 func (p *Platform) test(key string, values []string) func(*entity) bool {
 	switch key {
 	case "ids":
-		return func(e *entity) bool { return slices.ContainsFunc(values, e.answers) }
+		// Generation 6 does not look at the ids of aliases here, though
+		// stixCoreObject(id) and the importer do: a Channel whose id is that of
+		// its alias is there and not found.
+		return func(e *entity) bool {
+			return slices.ContainsFunc(values, func(id string) bool {
+				return e.answers(id) && (p.gen == Gen7 || id == e.internal || id == e.standard || slices.Contains(e.stixIDs, id))
+			})
+		}
 	case "id", "internal_id":
 		return func(e *entity) bool { return slices.Contains(values, e.internal) }
 	case "standard_id":

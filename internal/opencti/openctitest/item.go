@@ -77,7 +77,10 @@ func (p *Platform) pushInline(a *account, id string, f fileInput) *failure {
 	case !a.may("KNOWLEDGE_KNUPLOAD"):
 		return forbidden()
 	}
-	_, err := p.importPush(a, id, f)
+	s, err := p.importPush(a, id, f)
+	if err == nil && f.markings == nil {
+		s.markings = nil
+	}
 	return asFailure(err)
 }
 

@@ -1,31 +1,27 @@
 package openctitest
 
-// builtin are the markings that every platform holds. Orders are those of
-// generation 6, then 7.
+// builtin are the markings that every platform holds, with the orders that both
+// generations were seen to have.
 var builtin = []struct {
 	id, kind, definition, color string
-	order6, order7              int
+	order                       int
 }{
-	{"613f2e26-407d-48c7-9eca-b8e91df99dc9", "TLP", "TLP:CLEAR", "#ffffff", 1, 1},
-	{"34098fce-860f-48ae-8e50-ebd3cc5e41da", "TLP", "TLP:GREEN", "#2e7d32", 2, 2},
-	{"f88d31f6-486f-44da-b317-01333bde0b82", "TLP", "TLP:AMBER", "#d84315", 3, 3},
-	{"826578e1-40ad-459f-bc73-ede076f81f37", "TLP", "TLP:AMBER+STRICT", "#d84315", 3, 4},
-	{"5e57c739-391a-4eb3-b6be-7d15ca92d5ed", "TLP", "TLP:RED", "#c62828", 4, 5},
-	{"4cdff7eb-acb8-543f-8573-829eb9fe8b34", "PAP", "PAP:CLEAR", "#ffffff", 1, 1},
-	{"89484dde-e3d2-547f-a6c6-d14824429eb1", "PAP", "PAP:GREEN", "#2e7d32", 2, 2},
-	{"a6f20d4d-0360-59b6-ba22-3b48707828b1", "PAP", "PAP:AMBER", "#d84315", 3, 3},
-	{"4e4e3b84-de45-53df-9d9b-b21207699fd8", "PAP", "PAP:RED", "#c62828", 4, 4},
+	{"613f2e26-407d-48c7-9eca-b8e91df99dc9", "TLP", "TLP:CLEAR", "#ffffff", 1},
+	{"34098fce-860f-48ae-8e50-ebd3cc5e41da", "TLP", "TLP:GREEN", "#2e7d32", 2},
+	{"f88d31f6-486f-44da-b317-01333bde0b82", "TLP", "TLP:AMBER", "#d84315", 3},
+	{"826578e1-40ad-459f-bc73-ede076f81f37", "TLP", "TLP:AMBER+STRICT", "#d84315", 4},
+	{"5e57c739-391a-4eb3-b6be-7d15ca92d5ed", "TLP", "TLP:RED", "#c62828", 5},
+	{"4cdff7eb-acb8-543f-8573-829eb9fe8b34", "PAP", "PAP:CLEAR", "#ffffff", 1},
+	{"89484dde-e3d2-547f-a6c6-d14824429eb1", "PAP", "PAP:GREEN", "#2e7d32", 2},
+	{"a6f20d4d-0360-59b6-ba22-3b48707828b1", "PAP", "PAP:AMBER", "#d84315", 3},
+	{"4e4e3b84-de45-53df-9d9b-b21207699fd8", "PAP", "PAP:RED", "#c62828", 4},
 }
 
 func (p *Platform) addMarkings() []*entity {
 	var out []*entity
 	for _, m := range builtin {
-		order := m.order6
-		if p.gen == Gen7 {
-			order = m.order7
-		}
 		out = append(out, p.add(&entity{kind: markingKind, standard: "marking-definition--" + m.id, fields: map[string]any{
-			"definition": m.definition, "definition_type": m.kind, "x_opencti_color": m.color, "x_opencti_order": order,
+			"definition": m.definition, "definition_type": m.kind, "x_opencti_color": m.color, "x_opencti_order": m.order,
 		}}))
 	}
 	return out

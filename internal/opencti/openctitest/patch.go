@@ -26,7 +26,7 @@ func (p *Platform) patchObservable(a *account, id string, edits []edit) (*entity
 func (p *Platform) patchDomain(a *account, id string, edits []edit) (*entity, error) {
 	e := p.graph.visible(a, id)
 	if e == nil || e.kind.observable || e.kind == relationKind {
-		return nil, functional("Cannot edit the field, Stix-Domain-Object cannot be found.", map[string]any{"stixObjectId": id})
+		return nil, functional("Cannot edit the field, Stix-Domain-Object cannot be found.", p.detail("stixObjectId", id))
 	}
 	if a.MaxConfidence < e.confidence {
 		return nil, functional("User effective max confidence level is insufficient to update this element",
@@ -46,7 +46,6 @@ func (p *Platform) patch(a *account, e *entity, edits []edit) error {
 	}
 	if changed {
 		e.updated = p.now()
-		e.creators = addNew(e.creators, a.ID)
 	}
 	return nil
 }

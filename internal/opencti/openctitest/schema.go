@@ -2,9 +2,11 @@ package openctitest
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
 	"github.com/vektah/gqlparser/v2/parser"
 	"github.com/vektah/gqlparser/v2/validator"
 	"github.com/vektah/gqlparser/v2/validator/rules"
@@ -57,6 +59,9 @@ func (p *Platform) parse(text string) *document {
 			for _, l := range e.Locations {
 				f.at = append(f.at, place{l.Line, l.Column})
 			}
+			if at, ok := unknownArgument(q, e); ok {
+				f.at = []place{at}
+			}
 			d.fails = append(d.fails, f)
 		}
 		if d.fails == nil {
@@ -65,6 +70,35 @@ func (p *Platform) parse(text string) *document {
 	}
 	p.docs.Store(text, d)
 	return d
+}
+
+// unknownArgument finds the place of the argument that an error is about; the
+// validator gives that of its field.
+func unknownArgument(q *ast.QueryDocument, e *gqlerror.Error) (place, bool) {
+	var found *ast.Argument
+	var walk func(ast.SelectionSet)
+	walk = func(set ast.SelectionSet) {
+		for _, s := range set {
+			switch s := s.(type) {
+			case *ast.Field:
+				for _, a := range s.Arguments {
+					if s.Definition != nil && s.Definition.Arguments.ForName(a.Name) == nil && strings.HasPrefix(e.Message, `Unknown argument "`+a.Name+`"`) {
+						found = a
+					}
+				}
+				walk(s.SelectionSet)
+			case *ast.InlineFragment:
+				walk(s.SelectionSet)
+			}
+		}
+	}
+	for _, op := range q.Operations {
+		walk(op.SelectionSet)
+	}
+	if found == nil {
+		return place{}, false
+	}
+	return place{found.Position.Line, found.Position.Column}, true
 }
 
 // tooOften is the platform's batching protection: in one document a query may

@@ -24,7 +24,7 @@ func (p *Platform) remove(a *account, id string) error {
 	e := p.graph.visible(a, id)
 	if e == nil {
 		if p.gen == Gen6 {
-			return alreadyDeleted(map[string]any{"elementId": id})
+			return alreadyDeleted(map[string]any{"id": id})
 		}
 		return internal("Cannot read properties of undefined (reading 'entity_type')")
 	}

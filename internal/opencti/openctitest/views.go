@@ -125,10 +125,15 @@ func (p *Platform) fileViews(a *account, e *entity) []*object {
 }
 
 func (p *Platform) fileView(a *account, f *storedFile) *object {
+	// A file that came in an item without markings holds null.
+	var marks any
+	if f.markings != nil {
+		marks = f.markings
+	}
 	return &object{typ: "File", fields: map[string]any{
 		"id": f.id, "name": f.name, "size": int(f.size), "lastModified": stamp(f.stored), "uploadStatus": "complete", "entity_type": "InternalFile",
 		"objectMarking": p.markingViews(a, f.markings),
-		"metaData":      &object{typ: "FileMetadata", fields: map[string]any{"mimetype": f.mediaType, "version": stamp(f.version), "file_markings": orEmpty(f.markings)}},
+		"metaData":      &object{typ: "FileMetadata", fields: map[string]any{"mimetype": f.mediaType, "version": stamp(f.version), "file_markings": marks}},
 	}}
 }
 

@@ -84,24 +84,24 @@ func (p *Platform) report(id string, message, source *string) {
 		return
 	}
 	w.reported = true
+	now := p.now()
 	if w.counters == nil {
 		w.counters = &counters{}
 	}
 	w.counters.processed++
 	if message != nil && len(w.errors) < 100 {
-		w.errors = append(w.errors, note{at: p.now(), message: *message, source: source})
+		w.errors = append(w.errors, note{at: now, message: *message, source: source})
 		w.hidden++
 	}
 	if w.counters.processed == w.counters.expected {
-		p.complete(w, !p.cfg.NoLag)
+		p.complete(w, now, !p.cfg.NoLag)
 	}
 	if !w.lag {
 		w.hidden = 0
 	}
 }
 
-func (p *Platform) complete(w *work, lag bool) {
-	now := p.now()
+func (p *Platform) complete(w *work, now time.Time, lag bool) {
 	if w.counters != nil {
 		n := w.counters.processed
 		w.final = &n
@@ -144,7 +144,7 @@ func (p *Platform) toProcessed(id, message string, inError bool) error {
 		return nil
 	}
 	alive := w.alive
-	p.complete(w, false)
+	p.complete(w, now, false)
 	w.alive = alive && w.alive
 	return nil
 }
