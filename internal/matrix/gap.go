@@ -60,19 +60,31 @@ func (a *Account) Fill(ctx context.Context, g timeline.Gap) (done bool, err erro
 			progress.Lost = gapBudget
 		}
 	}
-	// Oldest first, as a timeline is: an edit in the page finds its original.
-	slices.Reverse(p.Chunk)
-	err = a.transact(ctx, func(ctx context.Context, m *machine) error {
-		b := timeline.Batch{Progress: &progress}
-		if err := a.absorb(ctx, m, &b, g.Room, p.Chunk, false); err != nil {
+	slices.Reverse(p.Chunk) // oldest first, as a timeline is
+	if err := a.recordPast(ctx, timeline.Batch{Progress: &progress}, g.Room, p.Chunk); err != nil {
+		return false, fmt.Errorf("fill gap: %w", err)
+	}
+	return progress.Done || progress.Lost != "", nil
+}
+
+// recordPast reads events that are not news, oldest first, and records them with
+// what is in b already, in one transaction. Before it, whoever speaks in them and
+// is not known yet is asked for.
+func (a *Account) recordPast(ctx context.Context, b timeline.Batch, room id.RoomID, raws []json.RawMessage) error {
+	devices, err := a.acquaint(ctx, nil, encryptedSenders(raws))
+	if err != nil {
+		return err
+	}
+	return a.transact(ctx, func(ctx context.Context, m *machine) error {
+		if err := a.applyKeys(ctx, m, devices); err != nil {
+			return err
+		}
+		b := b // as given, should the transaction be tried again
+		if err := a.absorb(ctx, m, &b, room, raws, false); err != nil {
 			return err
 		}
 		return a.journal.Record(ctx, b)
 	})
-	if err != nil {
-		return false, fmt.Errorf("fill gap: %w", err)
-	}
-	return progress.Done || progress.Lost != "", nil
 }
 
 // readBack asks for the page before g.From. lost says why the homeserver will
@@ -129,19 +141,15 @@ func (a *Account) closes(ctx context.Context, g timeline.Gap, p *page) (bool, er
 	var ids []id.EventID
 	unbound := g.Bound.IsZero()
 	for _, raw := range p.Chunk {
-		e, ok := glanceAt(raw)
-		if ok && e.Type == "m.room.create" {
-			return true, nil
-		}
-		if ok && g.Until != "" && e.ID == g.Until {
-			return true, nil
-		}
-		if !ok || e.Sent >= g.Bound.UnixMilli() {
-			unbound = true
-		}
-		if ok {
+		e, problem := readEvent(raw)
+		if e.ID != "" {
 			ids = append(ids, e.ID)
 		}
+		if e.Type == "m.room.create" || (g.Until != "" && e.ID == g.Until) {
+			return true, nil
+		}
+		// What shows no time does not count as old.
+		unbound = unbound || problem != "" || !e.timed || e.Sent >= g.Bound.UnixMilli()
 	}
 	if !unbound {
 		return true, nil
@@ -155,6 +163,3 @@ func (a *Account) closes(ctx context.Context, g timeline.Gap, p *page) (bool, er
 	}
 	return !slices.ContainsFunc(ids, func(e id.EventID) bool { return !known[e] }), nil
 }
-
-// chunkOf is a page of one event.
-func chunkOf(raw json.RawMessage) []json.RawMessage { return []json.RawMessage{raw} }

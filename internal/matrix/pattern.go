@@ -87,4 +87,6 @@ func (p senderPattern) match(sender id.UserID) bool {
 // @eve:evil.org:1.example.org would end like an account of example.org.
 var senderForm = regexp.MustCompile(`^@[!-9;-~]+:(?:\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z.-]+)(?::[0-9]{1,5})?$`)
 
-func validSender(sender id.UserID) bool { return len(sender) <= 255 && senderForm.MatchString(string(sender)) }
+func validSender(sender id.UserID) bool {
+	return len(sender) <= 255 && senderForm.MatchString(string(sender))
+}

@@ -19,41 +19,34 @@ const (
 	targetOther   = "mismatch"   // the homeserver answered with another event
 )
 
-// maxEventID bounds an event id (Matrix specification, "Appendices", "Common
-// identifier format").
-const maxEventID = 255
-
 // FetchTarget asks for one event, the target of a reply, a thread or an edit, and
 // records it: as an event, as what became of reading it, or as missing with the
 // reason why the homeserver does not show it. An error leaves the target as it was;
 // [Classify] says when to try again.
 func (a *Account) FetchTarget(ctx context.Context, room id.RoomID, event id.EventID) error {
-	b, raw, err := a.askFor(ctx, room, event)
+	raw, missing, err := a.askFor(ctx, room, event)
 	if err != nil {
 		return fmt.Errorf("fetch event: %w", err)
 	}
-	err = a.transact(ctx, func(ctx context.Context, m *machine) error {
-		b := b
-		if raw != nil {
-			if err := a.absorb(ctx, m, &b, room, chunkOf(raw), false); err != nil {
-				return err
-			}
-		}
-		return a.journal.Record(ctx, b)
-	})
-	if err != nil {
+	var (
+		b    timeline.Batch
+		raws []json.RawMessage
+	)
+	if missing == "" {
+		raws = []json.RawMessage{raw}
+	} else {
+		b.Missing = []timeline.MissingEvent{{Room: room, ID: event, Reason: missing}}
+	}
+	if err := a.recordPast(ctx, b, room, raws); err != nil {
 		return fmt.Errorf("fetch event: %w", err)
 	}
 	return nil
 }
 
-// askFor gives the event as received, or a batch that says why there is none.
-func (a *Account) askFor(ctx context.Context, room id.RoomID, event id.EventID) (b timeline.Batch, raw []byte, err error) {
-	missing := func(reason string) (timeline.Batch, []byte, error) {
-		return timeline.Batch{Missing: []timeline.MissingEvent{{Room: room, ID: event, Reason: reason}}}, nil, nil
-	}
-	if !strings.HasPrefix(string(event), "$") || len(event) > maxEventID {
-		return missing(targetInvalid)
+// askFor gives the event as received, or the reason why there is none.
+func (a *Account) askFor(ctx context.Context, room id.RoomID, event id.EventID) (raw json.RawMessage, missing string, err error) {
+	if !strings.HasPrefix(string(event), "$") || len(event) > maxID {
+		return nil, targetInvalid, nil
 	}
 	ctx, cancel := within(ctx)
 	defer cancel()
@@ -63,18 +56,26 @@ func (a *Account) askFor(ctx context.Context, room id.RoomID, event id.EventID) 
 	})
 	if err != nil {
 		if reason := refusal(err); reason != "" {
-			return missing(reason)
+			return nil, reason, nil
 		}
-		return b, nil, err
+		return nil, "", err
 	}
-	g, ok := glanceAt(raw)
-	if !ok && members(raw, func(string, json.RawMessage) {}) != nil {
-		return b, nil, fmt.Errorf("read event: %w", errMalformed)
+	var shown, in string
+	err = members(raw, func(key string, value json.RawMessage) {
+		switch key {
+		case "event_id":
+			shown, _ = text(value)
+		case "room_id":
+			in, _ = text(value)
+		}
+	})
+	if err != nil {
+		return nil, "", fmt.Errorf("read answer: %w", err)
 	}
-	// The event goes into the room that it was asked for in; what says that it
-	// belongs elsewhere must not be given another home.
-	if g.ID != event || (g.Room != "" && g.Room != room) {
-		return missing(targetOther)
+	// The event goes into the room that it was asked for in; one that belongs
+	// elsewhere must not be given another home.
+	if shown != string(event) || (in != "" && in != string(room)) {
+		return nil, targetOther, nil
 	}
-	return b, raw, nil
+	return raw, "", nil
 }
