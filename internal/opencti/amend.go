@@ -79,7 +79,7 @@ func (p *Platform) edits(s sent, h held) []edit {
 		return nil
 	}
 	var edits []edit
-	if s.Type == typeMediaContent {
+	if s.Type == stix.TypeMediaContent {
 		for _, f := range textFields(s, n) {
 			if sameText(f.sent, f.held) {
 				continue
@@ -94,7 +94,7 @@ func (p *Platform) edits(s sent, h held) []edit {
 			edits = append(edits, edit{Key: "createdBy", Value: []any{author.ID}, Operation: "replace"})
 		}
 	}
-	if s.Type == typeRelationship {
+	if s.Type == stix.TypeRelationship {
 		return nil // what a relation says is in its id
 	}
 	if e, ok := p.markingEdit(s, n); ok {
@@ -133,7 +133,7 @@ func (p *Platform) markingEdit(s sent, n *node) (edit, bool) {
 
 func (p *Platform) patch(ctx context.Context, s sent, edits []edit) error {
 	op := opFieldPatch
-	if s.Type != typeMediaContent {
+	if s.Type != stix.TypeMediaContent {
 		op = opDomainPatch
 	}
 	return p.client.do(ctx, op, map[string]any{"id": string(s.ID), "input": edits}, nil)

@@ -1,6 +1,7 @@
 package opencti
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -46,20 +47,19 @@ type message struct {
 // the order of dependency.
 func envelopes(b stix.Bundle, applicant, work string) ([]message, error) {
 	bundleID := "bundle--" + uuid.NewSHA1(uuid.NameSpaceURL, []byte(work)).String()
-	weights := map[stix.ID]int{}
+	sequence := b.Sequence()
 	messages := make([]message, 0, len(b.Objects))
 	for i, o := range b.Objects {
-		object, err := json.Marshal(o)
+		object, err := stix.Marshal(o)
 		if err != nil {
-			return nil, fmt.Errorf("encode %s: %w", o.ObjectID(), err)
+			return nil, err
 		}
-		// One, and what the object needs of this bundle, each reference counted.
-		weight := 1
-		for _, ref := range o.Refs() {
-			weight += weights[ref]
+		if !bytes.HasSuffix(object, []byte("}")) || len(object) < 3 {
+			return nil, fmt.Errorf("encode %s: not a JSON object", o.ObjectID())
 		}
-		weights[o.ObjectID()] = weight
-		content, err := json.Marshal(part{Type: "bundle", ID: bundleID, SpecVersion: "2.1", Sequence: weight, Objects: []json.RawMessage{object}})
+		// The splitter's own mark, as its last key.
+		object = fmt.Appendf(object[:len(object)-1], `,"nb_deps":%d}`, sequence[i])
+		content, err := json.Marshal(part{Type: "bundle", ID: bundleID, SpecVersion: "2.1", Sequence: sequence[i], Objects: []json.RawMessage{object}})
 		if err != nil {
 			return nil, fmt.Errorf("encode the bundle of %s: %w", o.ObjectID(), err)
 		}

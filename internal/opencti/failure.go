@@ -247,6 +247,7 @@ const (
 	opWorkDelete      = "WorkDelete"
 	opWork            = "Work"
 	opReadBack        = "ReadBack"
+	opReadOne         = "ReadOne"
 	opReadFiles       = "ReadFiles"
 	opFieldPatch      = "FieldPatch"
 	opDomainPatch     = "DomainPatch"

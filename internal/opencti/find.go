@@ -28,7 +28,7 @@ func (p *Platform) Find(ctx context.Context, ids []stix.ID) (map[stix.ID]stix.Fo
 		if n.Confidence != nil {
 			f.Confidence = *n.Confidence
 		}
-		if f.Type == typeMediaContent {
+		if f.Type == stix.TypeMediaContent {
 			withFiles = append(withFiles, id)
 		}
 		found[id] = f

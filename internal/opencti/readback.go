@@ -46,11 +46,11 @@ type node struct {
 func (n *node) stixType() string {
 	switch n.Typename {
 	case "MediaContent":
-		return typeMediaContent
+		return stix.TypeMediaContent
 	case "StixCoreRelationship":
-		return typeRelationship
+		return stix.TypeRelationship
 	}
-	return typeOf(n.StandardID)
+	return n.StandardID.Type()
 }
 
 // held is what the platform holds, by the ids that were asked for.
@@ -67,21 +67,33 @@ func (p *Platform) read(ctx context.Context, ids []stix.ID) (held, error) {
 		out.match(chunk, nodes)
 	}
 	// An id may lead to an object by one of its aliases, which platforms hash as
-	// though they were names. Such an object does not say so, and two ids may lead
-	// to the same one: then each is asked for alone.
+	// though they were names. Such an object does not name the id, and the older
+	// generation does not find it by this filter at all: each is asked for alone.
 	for _, id := range ids {
-		if t := typeOf(id); out[id] != nil || (t != typeChannel && t != typeIdentity) {
+		if t := id.Type(); out[id] != nil || (t != stix.TypeChannel && t != stix.TypeIdentity) {
 			continue
 		}
-		nodes, err := p.readNodes(ctx, []stix.ID{id})
+		n, err := p.readOne(ctx, id)
 		if err != nil {
 			return nil, err
 		}
-		if len(nodes) == 1 {
-			out[id] = &nodes[0]
+		if n != nil {
+			out[id] = n
 		}
 	}
 	return out, nil
+}
+
+// readOne reads a Channel or Individual by any of its ids, those of its aliases
+// included; nil when there is none.
+func (p *Platform) readOne(ctx context.Context, id stix.ID) (*node, error) {
+	var out struct {
+		Object *node `json:"stixCoreObject"`
+	}
+	if err := p.client.do(ctx, opReadOne, map[string]any{"id": string(id)}, &out); err != nil {
+		return nil, fmt.Errorf("read back: %w", err)
+	}
+	return out.Object, nil
 }
 
 // match finds the node of each id among those that came back for all of them.
@@ -143,16 +155,16 @@ func (h held) is(r *ref, id stix.ID) bool {
 // empty when they agree.
 func (p *Platform) differences(s sent, n *node, h held) []string {
 	var diff []string
-	if t := n.stixType(); t != s.Type && s.Type != typeIdentity {
+	if t := n.stixType(); t != s.Type && s.Type != stix.TypeIdentity {
 		diff = append(diff, "type")
 	}
 	switch s.Type {
-	case typeMediaContent:
+	case stix.TypeMediaContent:
 		diff = append(diff, textDifferences(s, n)...)
 		if s.author() != "" && !h.is(n.Author, s.author()) {
 			diff = append(diff, "author")
 		}
-	case typeRelationship:
+	case stix.TypeRelationship:
 		if !h.is(n.From, s.Source) || !h.is(n.To, s.Target) {
 			diff = append(diff, "ends")
 		}

@@ -29,17 +29,8 @@ type sent struct {
 	StartTime string  `json:"start_time"`
 }
 
-// STIX types that are treated apart.
-const (
-	typeMediaContent = "media-content"
-	typeChannel      = "channel"
-	typeIdentity     = "identity"
-	typeRelationship = "relationship"
-	typeMarking      = "marking-definition"
-)
-
 func readSent(o stix.Object) (sent, error) {
-	text, err := json.Marshal(o)
+	text, err := stix.Marshal(o)
 	if err != nil {
 		return sent{}, err
 	}
@@ -59,19 +50,13 @@ func (s sent) author() stix.ID {
 	return s.ObservableCreated
 }
 
-// typeOf is the STIX type in an id.
-func typeOf(id stix.ID) string {
-	t, _, _ := strings.Cut(string(id), "--")
-	return t
-}
-
 // refsOf are the ids of all objects that the batch refers to and that are read
 // back with it: everything but markings.
 func refsOf(b stix.Bundle) []stix.ID {
 	seen := map[stix.ID]bool{}
 	var ids []stix.ID
 	add := func(id stix.ID) {
-		if id != "" && !seen[id] && typeOf(id) != typeMarking {
+		if id != "" && !seen[id] && id.Type() != stix.TypeMarking {
 			seen[id] = true
 			ids = append(ids, id)
 		}

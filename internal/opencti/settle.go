@@ -2,7 +2,6 @@ package opencti
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -227,10 +226,10 @@ func sameRefusal(rs []refusal) (refusal, bool) {
 func (p *Platform) compare(s sent, h held) stix.Verdict {
 	n := h[s.ID]
 	if n == nil {
-		if s.Type == typeRelationship {
+		if s.Type == stix.TypeRelationship {
 			for _, end := range []stix.ID{s.Source, s.Target} {
 				if h[end] == nil {
-					return stix.Verdict{State: stix.MissingEnd, Reason: typeOf(end) + " is absent"}
+					return stix.Verdict{State: stix.MissingEnd, Reason: end.Type() + " is absent"}
 				}
 			}
 		}
@@ -249,6 +248,6 @@ func (p *Platform) compare(s sent, h held) stix.Verdict {
 // oversize reports whether an object is larger than the broker's limit for a
 // message.
 func (p *Platform) oversize(o stix.Object) bool {
-	text, err := json.Marshal(o)
+	text, err := stix.Marshal(o)
 	return err == nil && envelopeBytes(text) > p.queue.messageLimit()
 }
