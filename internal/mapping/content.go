@@ -1,0 +1,107 @@
+package mapping
+
+import (
+	"strings"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"github.com/matrix-connector/matrix-connector/internal/stix"
+	"github.com/matrix-connector/matrix-connector/internal/timeline"
+)
+
+// Limits of a title, in characters.
+const (
+	maxTitleRoom  = 80
+	maxTitleWords = 120
+)
+
+// Post maps a post to its Media-Content, which stands first, and its relations: the
+// room publishes it, and it is related to what it answers and to its thread's root
+// where these have landed. A plain message costs two objects, and each costs the
+// platform 100 ms or more.
+func (m *Mapper) Post(draft timeline.Draft) []stix.Object {
+	post := draft.Post
+	rule := m.rule(draft.Room.Room)
+	sent := known(post.Sent)
+	words := words(post)
+	content := &stix.MediaContent{
+		ID:          MessageID(post.ID),
+		URL:         post.ID.String(),
+		Title:       title(post, words),
+		Content:     Inert(words),
+		Category:    category,
+		Published:   sent,
+		Author:      AuthorObjectID(draft.Author),
+		Description: Inert(strings.Join(m.facts(draft), "\n")),
+		Markings:    markingRefs(rule.Marking),
+		Labels:      labels(rule.Labels),
+	}
+	objects := []stix.Object{content}
+	publishes := stix.NewRelationship(stix.Publishes, RoomObjectID(draft.Room), content.ID, sent, sent, content.Markings...)
+	publishes.Confidence = m.c.Confidence
+	objects = append(objects, publishes)
+	for _, target := range targets(draft) {
+		// Without a start, as the Python connector makes it for threads: an equal
+		// relation is adopted, a dated one would stand beside it.
+		related := stix.NewRelationship(stix.RelatedTo, content.ID, MessageID(target), time.Time{}, sent, content.Markings...)
+		related.Confidence = m.c.Confidence
+		objects = append(objects, related)
+	}
+	return objects
+}
+
+// targets are the landed messages that a post answers or belongs to, each once and
+// never itself.
+func targets(draft timeline.Draft) []id.EventID {
+	var list []id.EventID
+	post := draft.Post
+	if draft.ReplyKnown && post.Reply != "" && post.Reply != post.ID {
+		list = append(list, post.Reply)
+	}
+	if draft.ThreadKnown && post.Thread != "" && post.Thread != post.ID && (len(list) == 0 || post.Thread != post.Reply) {
+		list = append(list, post.Thread)
+	}
+	return list
+}
+
+// title is "<sender> in <room>: <first words>", in plain text on one line. Sender is
+// the MXID, which nobody else can take.
+func title(post timeline.Post, words string) string {
+	room := OneLine(post.RoomName, maxTitleRoom)
+	if room == "" {
+		room = OneLine(post.Room.String(), timeline.MaxIDBytes)
+	}
+	text := OneLine(post.Sender.String(), timeline.MaxIDBytes) + " in " + room
+	if first := OneLine(words, maxTitleWords); first != "" {
+		text += ": " + first
+	}
+	return text
+}
+
+// words are what a message says, in plain text. A message without any says what it
+// is, so that the platform never shows an empty value.
+func words(post timeline.Post) string {
+	if strings.TrimSpace(post.Text) != "" && Inert(post.Text) != "" {
+		return post.Text
+	}
+	switch {
+	case len(post.Files) > 0:
+		lines := make([]string, len(post.Files))
+		for i, file := range post.Files {
+			lines[i] = "[" + fileKind(post.Kind, file) + ": " + file.Name + "]"
+		}
+		return strings.Join(lines, "\n")
+	case post.Kind == timeline.KindLocation && post.Geo != "":
+		return "[location: " + post.Geo + "]"
+	}
+	return "[empty message]"
+}
+
+// fileKind names an attachment in words.
+func fileKind(kind timeline.Kind, file timeline.File) string {
+	if file.Voice {
+		return "voice message"
+	}
+	return string(kind)
+}
