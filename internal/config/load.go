@@ -67,6 +67,15 @@ func (c *Config) Secrets() []string {
 	return list
 }
 
+// Variables names all settings, in their order.
+func Variables() []string {
+	var list []string
+	for _, s := range settings(&Config{}) {
+		list = append(list, s.name())
+	}
+	return list
+}
+
 // SecretVariables names the variables that hold secrets, to be taken out of the
 // process's environment once they are read.
 func SecretVariables() []string {
@@ -99,6 +108,9 @@ func (s *setting) take(v value, purpose Purpose) *Problem {
 
 // cureOf says how a setting is given, with an example of what it looks like.
 func cureOf(s *setting) string {
+	if s.name() == "CONNECTOR_ID" {
+		return "make a UUID of your own with uuidgen, set CONNECTOR_ID to it, and keep it"
+	}
 	cure := "set " + s.name()
 	if example, ok := examples[s.name()]; ok {
 		cure += ", e.g. " + s.name() + "=" + example
@@ -112,7 +124,6 @@ func cureOf(s *setting) string {
 // examples are values for the settings that have no default.
 var examples = map[string]string{
 	"OPENCTI_URL":    "https://opencti.example.org",
-	"CONNECTOR_ID":   "7f2b7a4e-6d0b-4c52-9a55-0c1f6f6b2f11 (make your own with uuidgen)",
 	"MATRIX_SERVER":  "https://matrix.example.org",
 	"MATRIX_USER_ID": "@octi:example.org",
 }
