@@ -2,21 +2,105 @@ package ledger
 
 import (
 	"context"
+	"fmt"
 
+	"go.mau.fi/util/dbutil"
 	"maunium.net/go/mautrix/id"
 
 	"github.com/matrix-connector/matrix-connector/internal/timeline"
 )
 
+// recordGap opens a gap. The same one opened again, by a batch that is repeated, is
+// still one.
+func (r *recorder) recordGap(ctx context.Context, gap timeline.Gap) error {
+	room, err := r.room(ctx, gap.Room)
+	if err != nil {
+		return err
+	}
+	opened := millis(gap.Opened)
+	if opened == 0 {
+		opened = r.now
+	}
+	_, err = r.db().Exec(ctx, `INSERT INTO ledger_gap (room, kind, from_token, until, bound, opened)
+		SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE NOT EXISTS (
+			SELECT 1 FROM ledger_gap WHERE room = ?1 AND kind = ?2 AND from_token = ?3 AND until = ?4 AND state = 'open' AND pages = 0)`,
+		room.id, gap.Kind, gap.From, gap.Until, millis(gap.Bound), opened)
+	if err != nil {
+		return fmt.Errorf("open gap: %w", err)
+	}
+	return nil
+}
+
+// recordProgress moves a gap by one page.
+func (r *recorder) recordProgress(ctx context.Context, p timeline.GapProgress) error {
+	state, reason := "open", ""
+	switch {
+	case p.Lost != "":
+		state, reason = "lost", p.Lost
+	case p.Done:
+		state = "done"
+	}
+	n, err := r.exec(ctx, `UPDATE ledger_gap SET from_token = CASE ?2 WHEN '' THEN from_token ELSE ?2 END, pages = pages + 1, state = ?3,
+		reason = ?4, due_at = 0, attempts = 0, class = '' WHERE id = ?1 AND state = 'open'`, p.ID, p.From, state, reason)
+	if err == nil && n == 0 {
+		err = ErrUnknown
+	}
+	if err != nil {
+		return fmt.Errorf("move gap: %w", err)
+	}
+	return nil
+}
+
 // Gaps lists open gaps whose time has come, limited ones before history, oldest
 // first; none of rooms that are not imported. Their pages are recorded with
 // [timeline.Batch.Progress]. A history gap with an empty From starts at the newest
 // event of the room.
-func (l *Ledger) Gaps(ctx context.Context, max int) ([]timeline.Gap, error) { panic("not written") }
+func (l *Ledger) Gaps(ctx context.Context, max int) ([]timeline.Gap, error) {
+	var gaps []timeline.Gap
+	err := l.each(ctx, func(row dbutil.Scannable) error {
+		var g timeline.Gap
+		var bound, opened int64
+		err := row.Scan(&g.ID, &g.Room, &g.Kind, &g.From, &g.Until, &bound, &opened, &g.Pages)
+		g.Bound, g.Opened = moment(bound), moment(opened)
+		gaps = append(gaps, g)
+		return err
+	}, `SELECT g.id, r.room, g.kind, g.from_token, g.until, g.bound, g.opened, g.pages
+		FROM ledger_gap g CROSS JOIN ledger_room r ON r.id = g.room
+		WHERE g.state = 'open' AND g.due_at <= ? AND r.skip = ''
+		ORDER BY g.kind = ? DESC, g.pages, g.id LIMIT ?`, l.now(), timeline.GapLimited, max)
+	return gaps, wrap("list gaps", err)
+}
 
 // DeferGap makes a gap wait by the retry curve.
 func (l *Ledger) DeferGap(ctx context.Context, gap int64, class Class, reason string) error {
-	panic("not written")
+	return l.do(ctx, "defer gap", func(ctx context.Context) error {
+		return l.later(ctx, "ledger_gap", "id = ? AND state = 'open'", class, reason, gap)
+	})
+}
+
+// later makes a row of work that failed wait by the retry curve.
+func (l *Ledger) later(ctx context.Context, table, where string, class Class, reason string, args ...any) error {
+	attempts := -1
+	err := l.each(ctx, func(row dbutil.Scannable) error { return row.Scan(&attempts) }, "SELECT attempts FROM "+table+" WHERE "+where, args...)
+	if err != nil {
+		return err
+	}
+	if attempts < 0 {
+		return ErrUnknown
+	}
+	args = append([]any{attempts + 1, l.now() + Delay(attempts+1).Milliseconds(), class, reason}, args...)
+	_, err = l.db().Exec(ctx, "UPDATE "+table+" SET attempts = ?, due_at = ?, class = ?, reason = ? WHERE "+where, args...)
+	return err
+}
+
+// openHistory opens the history of every room that the bot is in and that is imported,
+// from the newest event back to the start date.
+func (l *Ledger) openHistory(ctx context.Context) error {
+	_, err := l.db().Exec(ctx, `INSERT INTO ledger_gap (room, kind, from_token, bound, opened)
+		SELECT r.id, ?1, '', ?2, ?3 FROM ledger_room r WHERE r.membership = ?4 AND r.skip = ''
+		AND NOT EXISTS (SELECT 1 FROM ledger_gap g WHERE g.room = r.id AND g.kind = ?1 AND g.from_token = '' AND g.state = 'open' AND g.bound = ?2)`,
+		timeline.GapHistory, millis(l.start), l.now(), timeline.MembershipJoin)
+	return wrap("open history", err)
 }
 
 // Target is an event that a reply, thread or edit refers to and that the ledger
@@ -28,9 +112,22 @@ type Target struct {
 
 // Targets lists events to fetch whose time has come. A target is resolved by Record:
 // its event arrives, or stands in [timeline.Batch.Missing].
-func (l *Ledger) Targets(ctx context.Context, max int) ([]Target, error) { panic("not written") }
+func (l *Ledger) Targets(ctx context.Context, max int) ([]Target, error) {
+	var targets []Target
+	err := l.each(ctx, func(row dbutil.Scannable) error {
+		var t Target
+		err := row.Scan(&t.Room, &t.ID)
+		targets = append(targets, t)
+		return err
+	}, `SELECT r.room, t.event FROM ledger_target t CROSS JOIN ledger_room r ON r.id = t.room
+		WHERE t.state = 'wanted' AND t.due_at <= ? AND r.skip = '' ORDER BY t.due_at LIMIT ?`, l.now(), max)
+	return targets, wrap("list targets", err)
+}
 
 // DeferTarget makes a target wait by the retry curve.
 func (l *Ledger) DeferTarget(ctx context.Context, t Target, class Class, reason string) error {
-	panic("not written")
+	return l.do(ctx, "defer target", func(ctx context.Context) error {
+		return l.later(ctx, "ledger_target", "room = (SELECT id FROM ledger_room WHERE room = ?) AND event = ? AND state = 'wanted'",
+			class, reason, t.Room, t.ID)
+	})
 }

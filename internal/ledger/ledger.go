@@ -2,10 +2,14 @@ package ledger
 
 import (
 	"context"
+	"embed"
+	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
+	"go.mau.fi/util/dbutil"
 	"maunium.net/go/mautrix/id"
 
 	"github.com/matrix-connector/matrix-connector/internal/store"
@@ -50,56 +54,131 @@ type Ledger struct {
 }
 
 // New makes a ledger. It touches nothing; call [Ledger.Open] before anything else.
-func New(c Config) *Ledger { panic("not written") }
+func New(c Config) *Ledger {
+	l := &Ledger{
+		store: c.Store, log: c.Log, clock: c.Clock, self: c.Self, start: c.Start, skip: c.SkipRoom, hold: c.Hold,
+		changed: make(chan struct{}),
+	}
+	if l.log == nil {
+		l.log = slog.New(slog.DiscardHandler)
+	}
+	if l.clock == nil {
+		l.clock = time.Now
+	}
+	if l.skip == nil {
+		l.skip = func(timeline.Room) string { return "" }
+	}
+	if l.hold == 0 {
+		l.hold = 2 * time.Minute
+	}
+	return l
+}
+
+//go:embed schema/*.sql
+var schema embed.FS
+
+// upgrades is built once: dbutil parses the files' first lines.
+var upgrades = sync.OnceValue(func() dbutil.UpgradeTable {
+	return dbutil.BuildUpgradeTable().WithFSPath(schema, "schema").Finish()
+})
 
 // Open makes the tables or brings them to their newest version.
-func (l *Ledger) Open(ctx context.Context) error { panic("not written") }
+func (l *Ledger) Open(ctx context.Context) error {
+	if err := l.store.Tables(ctx, "ledger_version", upgrades()); err != nil {
+		return fmt.Errorf("open ledger: %w", err)
+	}
+	return nil
+}
 
 // Changed gives a channel that is closed after the next commit that may have made
 // something due. Take it before looking for work, wait on it when there is none:
 //
 //	changed := l.Changed()
 //	batch, err := l.Due(ctx, max)
-//	if empty { select { case <-changed: case <-time.After(until(l.NextDue(ctx))): } }
-func (l *Ledger) Changed() <-chan struct{} { panic("not written") }
+//	if batch.Empty() { select { case <-changed: case <-timer: } }
+func (l *Ledger) Changed() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.changed
+}
+
+// signal wakes whoever waits on Changed, once the transaction of ctx is committed.
+func (l *Ledger) signal(ctx context.Context) {
+	l.store.AfterCommit(ctx, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		close(l.changed)
+		l.changed = make(chan struct{})
+	})
+}
 
 // Counter is the number of batches that were recorded: something that only grows,
 // for the state that the connector shows the platform.
-func (l *Ledger) Counter(ctx context.Context) (int64, error) { panic("not written") }
-
-// The journal of matrix (matrix.Journal documents them).
+func (l *Ledger) Counter(ctx context.Context) (int64, error) {
+	var n int64
+	if err := l.db().QueryRow(ctx, "SELECT batches FROM ledger_state").Scan(&n); err != nil {
+		return 0, fmt.Errorf("read counter: %w", err)
+	}
+	return n, nil
+}
 
 // Token is the sync token up to which everything is recorded; empty at first.
-func (l *Ledger) Token(ctx context.Context) (string, error) { panic("not written") }
-
-// Record stores a batch, in the transaction of ctx where there is one.
-func (l *Ledger) Record(ctx context.Context, b timeline.Batch) error { panic("not written") }
-
-// Known reports which of the events are recorded and need nothing more: an event
-// that was skipped for a start date which has moved is not known.
-func (l *Ledger) Known(ctx context.Context, room id.RoomID, ids []id.EventID) (map[id.EventID]bool, error) {
-	panic("not written")
+func (l *Ledger) Token(ctx context.Context) (string, error) {
+	var token string
+	if err := l.db().QueryRow(ctx, "SELECT token FROM ledger_state").Scan(&token); err != nil {
+		return "", fmt.Errorf("read sync token: %w", err)
+	}
+	return token, nil
 }
 
-// Newest is the newest event of a room by /sync, empty for none: the neighbour of
-// a gap that opens. Gaps and history arrive later and are older; they do not count.
-func (l *Ledger) Newest(ctx context.Context, room id.RoomID) (id.EventID, error) {
-	panic("not written")
+func (l *Ledger) db() *dbutil.Database { return l.store.DB() }
+
+// now is the present in milliseconds, as rows hold it.
+func (l *Ledger) now() int64 { return l.clock().UnixMilli() }
+
+// exec runs a statement for its effect and gives the number of rows it changed.
+func (l *Ledger) exec(ctx context.Context, query string, args ...any) (int64, error) {
+	result, err := l.db().Exec(ctx, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
-// Waiting lists undecrypted events for whose session a key was recorded since
-// their last attempt, oldest first. The outcome is recorded as [timeline.Retried].
-func (l *Ledger) Waiting(ctx context.Context, max int) ([]timeline.Undecrypted, error) {
-	panic("not written")
+// each runs a query and hands every row to scan.
+func (l *Ledger) each(ctx context.Context, scan func(dbutil.Scannable) error, query string, args ...any) error {
+	rows, err := l.db().Query(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close() //nolint:errcheck // Err below says what matters
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
 }
 
-// Reconsider applies changed settings (start date, room rules) to what is already
-// recorded. Call it once at start, after Open: events of a room that is now imported
-// are read, posts of a room that no longer is and that never landed become
-// dead("room_rule"), and when the start date moved back history is opened again.
-func (l *Ledger) Reconsider(ctx context.Context) error { panic("not written") }
+// list makes the placeholders of an IN and appends its values to args.
+func list[T ~string | ~int64](args []any, values []T) (string, []any) {
+	for _, v := range values {
+		args = append(args, v)
+	}
+	return "(" + strings.TrimSuffix(strings.Repeat("?,", len(values)), ",") + ")", args
+}
 
-// Reset forgets what has landed: the platform asks for everything again
-// (opencti.md §2.4). Every post, room and author gets a new revision and is due,
-// attached files are wanted again, and history is opened again from the start date.
-func (l *Ledger) Reset(ctx context.Context) error { panic("not written") }
+// millis and moment translate times that may be absent: 0 is none.
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+func moment(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}

@@ -2,63 +2,101 @@ package ledger
 
 import (
 	"context"
-	"iter"
+	"fmt"
 	"time"
 
-	"maunium.net/go/mautrix/id"
-
-	"github.com/matrix-connector/matrix-connector/internal/timeline"
+	"go.mau.fi/util/dbutil"
 )
 
 // Summary counts rows by state, for log, status and metrics.
 type Summary struct {
 	Events, Rooms, Authors, Posts, Attachments map[string]int
-	// Undecrypted counts undecrypted events by reason.
-	Undecrypted map[string]int
-	OpenGaps    int // in rooms that are imported
-	LostGaps    int
-	Targets     int       // still to be fetched
-	Waiting     int       // undecrypted events with a key to try
-	OldestDue   time.Time // when the oldest due post was received; zero: none
-	Batches     int64     // the counter
+	// Undecrypted counts undecrypted events by reason, Skipped skipped ones.
+	Undecrypted, Skipped map[string]int
+	OpenGaps             int // in rooms that are imported
+	LostGaps             int
+	Targets              int       // still to be fetched
+	Waiting              int       // undecrypted events with a key to try
+	OldestDue            time.Time // when the post that goes next was received; zero: none
+	Batches              int64     // the counter
 }
 
 // Counts counts.
-func (l *Ledger) Counts(ctx context.Context) (Summary, error) { panic("not written") }
+func (l *Ledger) Counts(ctx context.Context) (Summary, error) {
+	s := Summary{
+		Events: map[string]int{}, Rooms: map[string]int{}, Authors: map[string]int{}, Posts: map[string]int{},
+		Attachments: map[string]int{}, Undecrypted: map[string]int{}, Skipped: map[string]int{},
+	}
+	err := l.each(ctx, func(row dbutil.Scannable) error {
+		var state, reason string
+		var n int
+		err := row.Scan(&state, &reason, &n)
+		s.Events[state] += n
+		switch EventState(state) {
+		case EventUndecrypted:
+			s.Undecrypted[reason] += n
+		case EventSkipped:
+			s.Skipped[reason] += n
+		case EventRead, EventUnreadable:
+		}
+		return err
+	}, "SELECT state, reason, count(*) FROM ledger_event GROUP BY state, reason")
+	if err != nil {
+		return Summary{}, fmt.Errorf("count events: %w", err)
+	}
+	for table, counts := range map[string]map[string]int{
+		tableRoom: s.Rooms, tableAuthor: s.Authors, tablePost: s.Posts, "ledger_attachment": s.Attachments,
+	} {
+		err := l.each(ctx, func(row dbutil.Scannable) error {
+			var state string
+			var n int
+			err := row.Scan(&state, &n)
+			counts[state] = n
+			return err
+		}, "SELECT state, count(*) FROM "+table+" GROUP BY state")
+		if err != nil {
+			return Summary{}, fmt.Errorf("count rows: %w", err)
+		}
+	}
+	// Only the first post of each lane is looked at; a table full of due posts would
+	// otherwise be read as a whole.
+	var oldest int64
+	err = l.db().QueryRow(ctx, `SELECT
+		(SELECT count(*) FROM ledger_gap g JOIN ledger_room r ON r.id = g.room WHERE g.state = 'open' AND r.skip = ''),
+		(SELECT count(*) FROM ledger_gap WHERE state = 'lost'),
+		(SELECT count(*) FROM ledger_target WHERE state = 'wanted'),
+		(SELECT count(*) FROM ledger_event WHERE waiting = 1),
+		(SELECT batches FROM ledger_state),
+		coalesce((SELECT min(received) FROM (
+			SELECT * FROM (SELECT received FROM ledger_post WHERE state = 'due' AND live = 1 ORDER BY live DESC, place, id LIMIT 1)
+			UNION ALL SELECT * FROM (SELECT received FROM ledger_post WHERE state = 'due' AND live = 0 ORDER BY live DESC, place, id LIMIT 1))), 0)`).
+		Scan(&s.OpenGaps, &s.LostGaps, &s.Targets, &s.Waiting, &s.Batches, &oldest)
+	if err != nil {
+		return Summary{}, fmt.Errorf("count work: %w", err)
+	}
+	s.OldestDue = moment(oldest)
+	return s, nil
+}
 
 // CaughtUp reports whether there is nothing left to do: nothing due or sent, no file
-// to fetch or attach, no gap, target or key to work on. Posts whose room or author is
-// dead do not count: they wait for an operator.
-func (l *Ledger) CaughtUp(ctx context.Context) (bool, error) { panic("not written") }
-
-// Missing is something that is not in OpenCTI, with the reason.
-type Missing struct {
-	What   string // "event", "post", "room", "author", "attachment", "gap", "target"
-	State  string
-	Room   id.RoomID
-	Event  id.EventID
-	Index  int // of an attachment
-	User   id.UserID
-	Reason string
-	Cause  string
-	Sent   time.Time
-}
-
-// Missing walks over everything that is not in OpenCTI and is not on its way:
-// undecrypted, skipped and unreadable events, dead rows, refused and lost
-// attachments, lost gaps, missing targets.
-func (l *Ledger) Missing(ctx context.Context) iter.Seq2[Missing, error] { panic("not written") }
-
-// Room gives what is known of a room; [ErrUnknown] when it was never seen.
-func (l *Ledger) Room(ctx context.Context, room id.RoomID) (timeline.RoomState, error) {
-	panic("not written")
-}
-
-// Rooms lists all rooms.
-func (l *Ledger) Rooms(ctx context.Context) ([]timeline.RoomState, error) { panic("not written") }
-
-// Draft gives a post as it would be sent, whatever its state; [ErrUnknown] when there
-// is no such post. For the attacher and for commands.
-func (l *Ledger) Draft(ctx context.Context, room id.RoomID, event id.EventID) (timeline.Draft, error) {
-	panic("not written")
+// to fetch or attach, no gap, target or key to work on. Rows of rooms that are not
+// imported do not count, nor do those whose room, author or post is dead: they wait for
+// an operator.
+func (l *Ledger) CaughtUp(ctx context.Context) (bool, error) {
+	var busy bool
+	err := l.db().QueryRow(ctx, `SELECT
+		EXISTS (SELECT 1 FROM ledger_room WHERE state = 'due' AND skip = '')
+		OR EXISTS (SELECT 1 FROM ledger_room WHERE state = 'sent')
+		OR EXISTS (SELECT 1 FROM ledger_author WHERE state = 'due')
+		OR EXISTS (SELECT 1 FROM ledger_author WHERE state = 'sent')
+		OR EXISTS (SELECT 1 FROM ledger_post WHERE state = 'sent')
+		OR EXISTS (SELECT 1 FROM ledger_event WHERE waiting = 1)
+		OR EXISTS (SELECT 1 FROM ledger_gap g CROSS JOIN ledger_room r ON r.id = g.room WHERE g.state = 'open' AND r.skip = '')
+		OR EXISTS (SELECT 1 FROM ledger_target t CROSS JOIN ledger_room r ON r.id = t.room WHERE t.state = 'wanted' AND r.skip = '')
+		OR EXISTS (SELECT 1 FROM ledger_post p CROSS JOIN ledger_room r ON r.id = p.room CROSS JOIN ledger_author a ON a.id = p.author
+			WHERE p.state = 'due' AND r.skip = '' AND NOT (r.state = 'dead' AND r.landed = 0) AND NOT (a.state = 'dead' AND a.landed = 0))
+		OR EXISTS (SELECT 1 FROM ledger_attachment t CROSS JOIN ledger_post p ON p.id = t.post CROSS JOIN ledger_room r ON r.id = p.room
+			CROSS JOIN ledger_author a ON a.id = p.author WHERE t.state IN ('wanted', 'fetched') AND r.skip = '' AND NOT (p.state = 'dead' AND p.landed = 0)
+			AND NOT (r.state = 'dead' AND r.landed = 0) AND NOT (a.state = 'dead' AND a.landed = 0))`).Scan(&busy)
+	return !busy && err == nil, wrap("look for work", err)
 }

@@ -2,58 +2,188 @@ package ledger
 
 import (
 	"context"
+	"fmt"
 
 	"maunium.net/go/mautrix/id"
 )
 
-// Class is the class of a failure (style: temporary, rate_limited, unauthorized,
-// permanent). The ledger stores it and gives it back; it decides nothing.
+// Class is the class of a failure (temporary, rate_limited, unauthorized, permanent,
+// …). The ledger stores it and gives it back; it decides nothing.
 type Class string
-
-// Send moves the rows of a batch from due to sent under a receipt, which is stored
-// as opened. A row that says something newer by now, or is no longer due, stays as
-// it is.
-func (l *Ledger) Send(ctx context.Context, receipt string, b Batch) error { panic("not written") }
-
-// Published notes that everything of the receipt was taken by the sink.
-func (l *Ledger) Published(ctx context.Context, receipt string) error { panic("not written") }
-
-// InFlight gives the oldest receipt with rows that are still sent, and these rows as
-// they were sent; ok is false when there is none. published tells whether
-// [Ledger.Published] was reached.
-func (l *Ledger) InFlight(ctx context.Context) (receipt string, published bool, b Batch, ok bool, err error) {
-	panic("not written")
-}
 
 // Land notes that the sink holds a revision of a row: sent (or due, after an
 // amendment) becomes landed. When the row says something newer by now it stays due.
 // Posts that went without a relation to a post that lands get a new revision.
-func (l *Ledger) Land(ctx context.Context, r Ref, revision int64) error { panic("not written") }
+func (l *Ledger) Land(ctx context.Context, r Ref, revision int64) error {
+	return l.do(ctx, "land", func(ctx context.Context) error {
+		row, err := l.find(ctx, r)
+		if err != nil {
+			return err
+		}
+		if revision < 1 || revision > row.revision {
+			return fmt.Errorf("revision %d of %d: %w", revision, row.revision, ErrTransition)
+		}
+		switch {
+		case row.state == StateLanded && revision <= row.landed:
+			return nil
+		case row.state != StateSent && row.state != StateDue:
+			return fmt.Errorf("from %s: %w", row.state, ErrTransition)
+		}
+		state := row.state
+		if revision == row.revision {
+			state = StateLanded
+		}
+		_, err = l.db().Exec(ctx, "UPDATE "+row.table+` SET state = ?, landed = max(landed, ?), due_at = 0, attempts = 0, lapses = 0,
+			class = '', reason = '', receipt = CASE ? WHEN 'landed' THEN '' ELSE receipt END WHERE id = ?`, state, revision, state, row.id)
+		if err != nil {
+			return err
+		}
+		switch row.table {
+		case tableRoom:
+			// The name that was sent, or, where nothing was sent for it, the present one.
+			_, err = l.db().Exec(ctx, "UPDATE ledger_room SET landed_name = CASE WHEN sent = ? THEN said_name ELSE name END WHERE id = ?", revision, row.id)
+		case tablePost:
+			if row.state == StateDue && state == StateLanded {
+				if err := l.saidByAmendment(ctx, row); err != nil {
+					return err
+				}
+			}
+			err = l.releaseReferrers(ctx, row.room, r.Event)
+		}
+		return err
+	})
+}
+
+// saidByAmendment notes the relations of a post that landed without Send. Without it two
+// messages that refer to each other would raise one another for ever.
+func (l *Ledger) saidByAmendment(ctx context.Context, row row) error {
+	const known = "EXISTS (SELECT 1 FROM ledger_post t WHERE t.room = ledger_post.room AND t.landed > 0 AND t.event = ledger_post."
+	_, err := l.db().Exec(ctx, "UPDATE ledger_post SET said_reply = "+known+"reply), said_thread = "+known+"thread) WHERE id = ?", row.id)
+	return err
+}
+
+// releaseReferrers lets posts go that waited for a target, and raises those that went
+// without the relation.
+func (l *Ledger) releaseReferrers(ctx context.Context, room int64, target id.EventID) error {
+	for _, column := range []string{"reply", "thread"} {
+		_, err := l.db().Exec(ctx, "UPDATE ledger_post SET hold_until = 0 WHERE room = ? AND "+column+" = ? AND "+column+" <> '' AND hold_until > 0",
+			room, target)
+		if err != nil {
+			return err
+		}
+		_, err = l.db().Exec(ctx, "UPDATE ledger_post SET revision = revision + 1, "+madeDue+" WHERE room = ? AND "+column+" = ? AND "+column+` <> ''
+			AND said_`+column+` = 0 AND (state = 'sent' OR state = 'landed')`, room, target)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // Defer makes a row due again later, by the retry curve (see [Delay]), and notes why.
 // reason is a constant phrase, never text of a message.
 func (l *Ledger) Defer(ctx context.Context, r Ref, class Class, reason string) error {
-	panic("not written")
+	return l.do(ctx, "defer", func(ctx context.Context) error {
+		row, err := l.outcome(ctx, r)
+		if err != nil || row == nil {
+			return err
+		}
+		return l.deferRow(ctx, *row, class, reason)
+	})
+}
+
+func (l *Ledger) deferRow(ctx context.Context, row row, class Class, reason string) error {
+	_, err := l.db().Exec(ctx, "UPDATE "+row.table+" SET state = 'due', attempts = attempts + 1, due_at = ?, class = ?, reason = ?, receipt = '' WHERE id = ?",
+		l.now()+Delay(row.attempts+1).Milliseconds(), class, reason, row.id)
+	return err
 }
 
 // Kill gives a row up: dead, visible, until an operator requeues it.
-func (l *Ledger) Kill(ctx context.Context, r Ref, reason string) error { panic("not written") }
+func (l *Ledger) Kill(ctx context.Context, r Ref, reason string) error {
+	return l.do(ctx, "kill", func(ctx context.Context) error {
+		row, err := l.outcome(ctx, r)
+		if err != nil || row == nil {
+			return err
+		}
+		_, err = l.db().Exec(ctx, "UPDATE "+row.table+" SET state = 'dead', due_at = 0, class = 'permanent', reason = ?, receipt = '' WHERE id = ?", reason, row.id)
+		return err
+	})
+}
 
-// Lapse makes everything that is still sent under a receipt due again at once. A row
-// that lapses for the [MaxLapses]th time in a row is dead("unconfirmed") instead.
-func (l *Ledger) Lapse(ctx context.Context, receipt string) error { panic("not written") }
+// outcome looks up the row that failed. It gives nil when the failure is about an
+// older revision than the row has by now.
+func (l *Ledger) outcome(ctx context.Context, r Ref) (*row, error) {
+	row, err := l.find(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if row.state != StateSent && row.state != StateDue {
+		return nil, fmt.Errorf("from %s: %w", row.state, ErrTransition)
+	}
+	if r.Revision != 0 && r.Revision < row.revision {
+		return nil, nil
+	}
+	return &row, nil
+}
 
 // MissingEnd notes that the sink refused a post because an end of its relations is
-// missing there: its room and author are due again as if they had never landed, and
-// so is the post, by the retry curve.
-func (l *Ledger) MissingEnd(ctx context.Context, r Ref) error { panic("not written") }
+// missing there: its room and author are due again as if they had never landed, the
+// targets that it referred to as well, and so is the post, by the retry curve.
+func (l *Ledger) MissingEnd(ctx context.Context, r Ref) error {
+	return l.do(ctx, "note missing end", func(ctx context.Context) error {
+		if r.Kind != KindPost {
+			return fmt.Errorf("of a %s: %w", r.Kind, ErrTransition)
+		}
+		row, err := l.find(ctx, r)
+		if err != nil {
+			return err
+		}
+		if row.state != StateSent && row.state != StateDue {
+			return fmt.Errorf("from %s: %w", row.state, ErrTransition)
+		}
+		if err := l.forget(ctx, tableRoom, "id = ?", row.room); err != nil {
+			return err
+		}
+		if err := l.forget(ctx, tableAuthor, "id = ?", row.author); err != nil {
+			return err
+		}
+		for _, target := range []string{row.reply, row.thread} {
+			if target == "" {
+				continue
+			}
+			if err := l.forget(ctx, tablePost, "room = ? AND event = ?", row.room, target); err != nil {
+				return err
+			}
+		}
+		if r.Revision != 0 && r.Revision < row.revision {
+			return nil
+		}
+		return l.deferRow(ctx, row, "temporary", "missing_end")
+	})
+}
+
+// forget makes a landed row due again as if it had never landed; one that is sent or
+// due already only loses what had landed.
+func (l *Ledger) forget(ctx context.Context, table, where string, args ...any) error {
+	_, err := l.db().Exec(ctx, "UPDATE "+table+` SET landed = 0, due_at = CASE state WHEN 'landed' THEN 0 ELSE due_at END,
+		state = CASE state WHEN 'landed' THEN 'due' ELSE state END WHERE `+where, args...)
+	return err
+}
 
 // Requeue makes a dead row due again, or a lost or refused attachment wanted.
-func (l *Ledger) Requeue(ctx context.Context, r Ref) error { panic("not written") }
-
-// SetRoomKey says what the Channel's id is to be made of, where it is not the room
-// id: the sink holds a Channel that carries another room's id. Call it before the
-// room is first sent; a room that had landed is due again as if it had not.
-func (l *Ledger) SetRoomKey(ctx context.Context, room id.RoomID, key string) error {
-	panic("not written")
+func (l *Ledger) Requeue(ctx context.Context, r Ref) error {
+	return l.do(ctx, "requeue", func(ctx context.Context) error {
+		if r.Kind == KindAttachment {
+			return l.requeueAttachment(ctx, r)
+		}
+		row, err := l.find(ctx, r)
+		if err != nil {
+			return err
+		}
+		if row.state != StateDead {
+			return fmt.Errorf("from %s: %w", row.state, ErrTransition)
+		}
+		_, err = l.db().Exec(ctx, "UPDATE "+row.table+" SET state = 'due', due_at = 0, attempts = 0, lapses = 0, class = '', reason = '' WHERE id = ?", row.id)
+		return err
+	})
 }

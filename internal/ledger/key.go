@@ -1,0 +1,103 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+
+	"go.mau.fi/util/dbutil"
+
+	"github.com/matrix-connector/matrix-connector/internal/timeline"
+)
+
+// retryable is the part of a WHERE that picks undecrypted events that a key may help
+// (see [timeline.UndecryptedReason.Retryable]).
+var retryable = func() string {
+	out := "state = 'undecrypted' AND reason IN ("
+	for i, reason := range []timeline.UndecryptedReason{
+		timeline.ReasonNoSession, timeline.ReasonWithheld, timeline.ReasonUnknownIndex, timeline.ReasonBadMAC,
+		timeline.ReasonReplay, timeline.ReasonWrongRoom, timeline.ReasonAlgorithm, timeline.ReasonMalformed,
+	} {
+		if !reason.Retryable() {
+			continue
+		}
+		if i > 0 {
+			out += ", "
+		}
+		out += "'" + string(reason) + "'"
+	}
+	return out + ")"
+}()
+
+// recordKey notes a Megolm session that became known or better, and makes the events
+// that wait for it worth an attempt; or a refusal, and why they will wait on.
+func (r *recorder) recordKey(ctx context.Context, key timeline.KeyRef) error {
+	_, err := r.db().Exec(ctx, `INSERT INTO ledger_key (room, session, first_index, withheld) VALUES (?1, ?2, ?3, ?4)
+		ON CONFLICT DO UPDATE SET first_index = CASE WHEN ?4 = '' THEN ?3 ELSE first_index END, withheld = ?4`,
+		key.Room, key.Session, key.FirstIndex, key.Withheld)
+	if err != nil {
+		return fmt.Errorf("note key: %w", err)
+	}
+	const of = " WHERE session = ? AND room = (SELECT id FROM ledger_room WHERE room = ?) AND "
+	if key.Withheld != "" {
+		_, err = r.db().Exec(ctx, "UPDATE ledger_event SET reason = ?, cause = ?"+of+"state = 'undecrypted' AND reason IN (?, ?)",
+			timeline.ReasonWithheld, key.Withheld, key.Session, key.Room, timeline.ReasonNoSession, timeline.ReasonWithheld)
+	} else {
+		_, err = r.db().Exec(ctx, "UPDATE ledger_event SET waiting = 1"+of+retryable, key.Session, key.Room)
+	}
+	if err != nil {
+		return fmt.Errorf("note key: %w", err)
+	}
+	return nil
+}
+
+// recordRetried notes an attempt that did not help. One that did stands among the
+// events of the batch.
+func (r *recorder) recordRetried(ctx context.Context, retried timeline.Retried) error {
+	const of = " WHERE room = (SELECT id FROM ledger_room WHERE room = ?) AND event = ? AND state = 'undecrypted'"
+	var err error
+	if retried.Readable || retried.Reason == "" {
+		_, err = r.db().Exec(ctx, "UPDATE ledger_event SET waiting = 0"+of, retried.Room, retried.ID)
+	} else {
+		_, err = r.db().Exec(ctx, "UPDATE ledger_event SET waiting = 0, reason = ?, cause = CASE ? WHEN '' THEN cause ELSE ? END"+of,
+			retried.Reason, retried.Cause, retried.Cause, retried.Room, retried.ID)
+	}
+	if err != nil {
+		return fmt.Errorf("note attempt: %w", err)
+	}
+	return nil
+}
+
+// Waiting lists undecrypted events for whose session a key was recorded since
+// their last attempt, oldest first. The outcome is recorded as [timeline.Retried].
+func (l *Ledger) Waiting(ctx context.Context, max int) ([]timeline.Undecrypted, error) {
+	var waiting []timeline.Undecrypted
+	var damaged []int64
+	err := l.each(ctx, func(row dbutil.Scannable) error {
+		e, err := l.scanEvent(row)
+		if err != nil && e.id == 0 {
+			return err
+		}
+		if err != nil || e.bare {
+			damaged = append(damaged, e.id)
+			return nil
+		}
+		waiting = append(waiting, timeline.Undecrypted{
+			Event: e.event, Session: e.session, SenderKey: e.senderKey, Reason: timeline.UndecryptedReason(e.reason), Cause: e.cause,
+		})
+		return nil
+	}, "SELECT "+eventColumns+` FROM ledger_event e CROSS JOIN ledger_room r ON r.id = e.room
+		WHERE e.waiting = 1 AND e.state = 'undecrypted' ORDER BY e.id LIMIT ?`, max)
+	if err != nil {
+		return nil, fmt.Errorf("list waiting events: %w", err)
+	}
+	// A row that does not open would come first for ever.
+	for _, rowID := range damaged {
+		if _, err := l.db().Exec(ctx, "UPDATE ledger_event SET state = 'unreadable', reason = 'damaged', waiting = 0 WHERE id = ?", rowID); err != nil {
+			return nil, fmt.Errorf("note damaged event: %w", err)
+		}
+	}
+	if len(waiting) == 0 && len(damaged) > 0 {
+		return l.Waiting(ctx, max)
+	}
+	return waiting, nil
+}

@@ -1,0 +1,145 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"slices"
+
+	"go.mau.fi/util/dbutil"
+	"maunium.net/go/mautrix/id"
+
+	"github.com/matrix-connector/matrix-connector/internal/timeline"
+)
+
+// storedPost is what recording needs to know of a post that exists.
+type storedPost struct {
+	id int64
+}
+
+// recordPosts composes every message that got an event, without and with what arrived.
+func (r *recorder) recordPosts(ctx context.Context, room *roomRow, fresh *freshEvents) error {
+	for targets := range slices.Chunk(fresh.targets, chunk) {
+		posts := map[id.EventID]storedPost{}
+		in, args := list([]any{room.id}, targets)
+		err := r.each(ctx, func(row dbutil.Scannable) error {
+			var event id.EventID
+			var post storedPost
+			if err := row.Scan(&event, &post.id); err != nil {
+				return err
+			}
+			posts[event] = post
+			return nil
+		}, "SELECT event, id FROM ledger_post WHERE room = ? AND event IN "+in, args...)
+		if err != nil {
+			return fmt.Errorf("look up posts: %w", err)
+		}
+		// Where all that a message consists of has just arrived nothing is read back.
+		lookUp := slices.DeleteFunc(slices.Clone(targets), func(target id.EventID) bool { return fresh.byID[target] != nil })
+		events, err := r.eventsOf(ctx, room.id, lookUp, targets)
+		if err != nil {
+			return err
+		}
+		for _, target := range targets {
+			all := events[target]
+			if original := fresh.byID[target]; original != nil && original.event.Target == target {
+				all = append(all, original.event)
+			}
+			stored, exists := posts[target]
+			if err := r.recordPost(ctx, room, target, all, fresh, stored, exists); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (r *recorder) recordPost(ctx context.Context, room *roomRow, target id.EventID, all []timeline.Event, fresh *freshEvents, stored storedPost, exists bool) error {
+	post, says := timeline.Compose(all)
+	if !exists {
+		if !says {
+			return nil
+		}
+		return r.insertPost(ctx, room, post, all)
+	}
+	before, said := timeline.Compose(slices.DeleteFunc(slices.Clone(all), func(e timeline.Event) bool { return fresh.byID[e.ID] != nil }))
+	if said == says && reflect.DeepEqual(before, post) {
+		return nil
+	}
+	if says {
+		if _, err := r.db().Exec(ctx, "UPDATE ledger_post SET reply = ?, thread = ? WHERE id = ?", post.Reply, post.Thread, stored.id); err != nil {
+			return fmt.Errorf("update post: %w", err)
+		}
+		if err := r.recordFiles(ctx, room.state.Room.ID, post, stored.id); err != nil {
+			return err
+		}
+	}
+	return r.raise(ctx, tablePost, stored.id)
+}
+
+func (r *recorder) insertPost(ctx context.Context, room *roomRow, post timeline.Post, all []timeline.Event) error {
+	author, err := r.author(ctx, post.Sender, post.SenderName)
+	if err != nil {
+		return err
+	}
+	if room.row == StateIdle {
+		room.row = StateDue
+		if _, err := r.db().Exec(ctx, "UPDATE ledger_room SET state = 'due', due_at = 0 WHERE id = ? AND state = 'idle'", room.id); err != nil {
+			return fmt.Errorf("update room: %w", err)
+		}
+	}
+	original := all[slices.IndexFunc(all, func(e timeline.Event) bool { return e.ID == post.ID })]
+	received := original.Received.UnixMilli()
+	// Live posts go in the order of arrival, which no sender can forge. History comes in
+	// backwards; there the claimed time puts most targets before what refers to them.
+	place := received
+	if !original.Live {
+		place = original.Sent.UnixMilli()
+	}
+	var hold int64
+	if post.Reply != "" || post.Thread != "" {
+		hold = r.now + r.Ledger.hold.Milliseconds()
+	}
+	result, err := r.db().Exec(ctx, `INSERT INTO ledger_post (room, event, author, live, place, received, reply, thread, hold_until)
+		VALUES (?,?,?,?,?,?,?,?,?)`, room.id, post.ID, author, original.Live, place, received, post.Reply, post.Thread, hold)
+	if err != nil {
+		return fmt.Errorf("insert post: %w", err)
+	}
+	rowID, err := result.LastInsertId()
+	if err != nil {
+		return err
+	}
+	return r.recordFiles(ctx, room.state.Room.ID, post, rowID)
+}
+
+// eventsOf reads the readable events of messages: the originals named in originals, and
+// everything else that belongs to one of targets.
+func (l *Ledger) eventsOf(ctx context.Context, room int64, originals, targets []id.EventID) (map[id.EventID][]timeline.Event, error) {
+	events := map[id.EventID][]timeline.Event{}
+	scan := func(row dbutil.Scannable) error {
+		e, err := l.scanEvent(row)
+		if err != nil && e.id == 0 {
+			return err
+		}
+		// A row that does not open says nothing; Compose goes on with the rest, and
+		// a post without its original is reported by Due.
+		if err == nil && !e.bare {
+			events[e.event.Target] = append(events[e.event.Target], e.event)
+		}
+		return nil
+	}
+	const read = "SELECT " + eventColumns + " FROM ledger_event e CROSS JOIN ledger_room r ON r.id = e.room WHERE e.room = ? AND e.state = 'read' AND "
+	for originals := range slices.Chunk(originals, chunk) {
+		in, args := list([]any{room}, originals)
+		if err := l.each(ctx, scan, read+"e.target = e.event AND e.event IN "+in, args...); err != nil {
+			return nil, fmt.Errorf("read events: %w", err)
+		}
+	}
+	for targets := range slices.Chunk(targets, chunk) {
+		in, args := list([]any{room}, targets)
+		if err := l.each(ctx, scan, read+"e.target <> '' AND e.target <> e.event AND e.target IN "+in+" ORDER BY e.id", args...); err != nil {
+			return nil, fmt.Errorf("read events: %w", err)
+		}
+	}
+	return events, nil
+}

@@ -1,0 +1,118 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.mau.fi/util/dbutil"
+)
+
+// Send moves the rows of a batch from due to sent under a receipt, which is stored
+// as opened. A row that says something newer by now, or is no longer due, stays as
+// it is.
+func (l *Ledger) Send(ctx context.Context, receipt string, b Batch) error {
+	return l.do(ctx, "send", func(ctx context.Context) error {
+		if receipt == "" {
+			return errors.New("empty receipt")
+		}
+		if _, err := l.db().Exec(ctx, "INSERT INTO ledger_receipt (receipt, created) VALUES (?, ?)", receipt, l.now()); err != nil {
+			return err
+		}
+		const sent = " SET state = 'sent', sent = revision, receipt = ?"
+		const asDrafted = " AND state = 'due' AND revision = ?"
+		for _, r := range b.Rooms {
+			_, err := l.db().Exec(ctx, "UPDATE ledger_room"+sent+", said_name = ? WHERE room = ?"+asDrafted, receipt, r.Room.Name, r.Room.ID, r.Revision)
+			if err != nil {
+				return err
+			}
+		}
+		for _, a := range b.Authors {
+			_, err := l.db().Exec(ctx, "UPDATE ledger_author"+sent+" WHERE user = ?"+asDrafted, receipt, a.User, a.Revision)
+			if err != nil {
+				return err
+			}
+		}
+		for spot, d := range b.Drafts {
+			_, err := l.db().Exec(ctx, "UPDATE ledger_post"+sent+`, said_reply = ?, said_thread = ?, spot = ?
+				WHERE room = (SELECT id FROM ledger_room WHERE room = ?) AND event = ?`+asDrafted,
+				receipt, d.ReplyKnown, d.ThreadKnown, spot, d.Post.Room, d.Post.ID, d.Revision)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Published notes that everything of the receipt was taken by the sink.
+func (l *Ledger) Published(ctx context.Context, receipt string) error {
+	return l.do(ctx, "note publication", func(ctx context.Context) error {
+		n, err := l.exec(ctx, "UPDATE ledger_receipt SET state = 'published' WHERE receipt = ?", receipt)
+		if err == nil && n == 0 {
+			err = ErrUnknown
+		}
+		return err
+	})
+}
+
+// InFlight gives the oldest receipt with rows that are still sent, and these rows as
+// they were sent; ok is false when there is none. published tells whether
+// [Ledger.Published] was reached.
+func (l *Ledger) InFlight(ctx context.Context) (receipt string, published bool, b Batch, ok bool, err error) {
+	err = l.each(ctx, func(row dbutil.Scannable) error {
+		ok = true
+		return row.Scan(&receipt, &published)
+	}, `SELECT q.receipt, q.state = 'published' FROM ledger_receipt q WHERE q.receipt IN (
+			SELECT receipt FROM ledger_room WHERE state = 'sent'
+			UNION SELECT receipt FROM ledger_author WHERE state = 'sent'
+			UNION SELECT receipt FROM ledger_post WHERE state = 'sent')
+		ORDER BY q.created, q.receipt LIMIT 1`)
+	if err != nil || !ok {
+		return "", false, Batch{}, false, wrap("look up receipt", err)
+	}
+	rooms, err := l.readRooms(ctx, "r.state = 'sent' AND r.receipt = ? ORDER BY r.id", receipt)
+	if err != nil {
+		return "", false, Batch{}, false, err
+	}
+	for _, r := range rooms {
+		r.state.Room.Name = r.saidName // what the sink is to be compared with
+		b.Rooms = append(b.Rooms, r.state)
+	}
+	if b.Authors, err = l.readAuthors(ctx, "a.state = 'sent' AND a.receipt = ? ORDER BY a.id", receipt); err != nil {
+		return "", false, Batch{}, false, err
+	}
+	posts, err := l.readPosts(ctx, "p.state = 'sent' AND p.receipt = ? ORDER BY p.spot", receipt)
+	if err != nil {
+		return "", false, Batch{}, false, err
+	}
+	if b.Drafts, err = l.draft(ctx, posts); err != nil {
+		return "", false, Batch{}, false, err
+	}
+	return receipt, published, b, true, nil
+}
+
+// Lapse makes everything that is still sent under a receipt due again at once. A row
+// that lapses for the [MaxLapses]th time in a row is dead("unconfirmed") instead.
+func (l *Ledger) Lapse(ctx context.Context, receipt string) error {
+	return l.do(ctx, "lapse", func(ctx context.Context) error {
+		for _, table := range []string{tableRoom, tableAuthor, tablePost} {
+			_, err := l.db().Exec(ctx, fmt.Sprintf(`UPDATE %s SET lapses = lapses + 1, due_at = 0, receipt = '',
+				state = CASE WHEN lapses + 1 >= %d THEN 'dead' ELSE 'due' END,
+				class = CASE WHEN lapses + 1 >= %[2]d THEN 'permanent' ELSE 'temporary' END,
+				reason = CASE WHEN lapses + 1 >= %[2]d THEN '%s' ELSE 'lapsed' END
+				WHERE state = 'sent' AND receipt = ?`, table, MaxLapses, deadUnconfirmed), receipt)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func wrap(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}

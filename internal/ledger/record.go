@@ -1,0 +1,310 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.mau.fi/util/dbutil"
+	"maunium.net/go/mautrix/id"
+
+	"github.com/matrix-connector/matrix-connector/internal/timeline"
+)
+
+// ErrToken is what Record answers for a batch of /sync that does not continue from
+// the recorded token: two loops, or an answer that came too late.
+var ErrToken = errors.New("batch does not continue from the recorded sync token")
+
+// Record stores a batch, in the transaction of ctx where there is one.
+//
+// Repeats change nothing. A row changes only when more is known: an undecrypted event
+// became readable, an unreadable one arrived in a better shape, a skipped one
+// qualifies after all. For each message that got an event, the post is composed
+// without and with it; when they differ, it has a new revision and is due.
+func (l *Ledger) Record(ctx context.Context, b timeline.Batch) error {
+	err := l.store.Do(ctx, func(ctx context.Context) error {
+		r := &recorder{Ledger: l, now: l.now(), rooms: map[id.RoomID]*roomRow{}, authors: map[id.UserID]int64{}}
+		return r.record(ctx, b)
+	})
+	if err != nil {
+		return fmt.Errorf("record batch: %w", err)
+	}
+	return nil
+}
+
+// recorder holds what is looked up once for one batch. It lives within one
+// transaction.
+type recorder struct {
+	*Ledger
+	now     int64
+	rooms   map[id.RoomID]*roomRow
+	authors map[id.UserID]int64
+}
+
+func (r *recorder) record(ctx context.Context, b timeline.Batch) error {
+	if err := r.recordToken(ctx, b); err != nil {
+		return err
+	}
+	for _, room := range b.Rooms {
+		if err := r.recordRoom(ctx, room); err != nil {
+			return err
+		}
+	}
+	if err := r.recordEvents(ctx, b); err != nil {
+		return err
+	}
+	for _, gap := range b.Gaps {
+		if err := r.recordGap(ctx, gap); err != nil {
+			return err
+		}
+	}
+	if b.Progress != nil {
+		if err := r.recordProgress(ctx, *b.Progress); err != nil {
+			return err
+		}
+	}
+	for _, retried := range b.Retried {
+		if err := r.recordRetried(ctx, retried); err != nil {
+			return err
+		}
+	}
+	for _, key := range b.Keys {
+		if err := r.recordKey(ctx, key); err != nil {
+			return err
+		}
+	}
+	for _, missing := range b.Missing {
+		if err := r.recordMissing(ctx, missing); err != nil {
+			return err
+		}
+	}
+	if len(b.Rooms)+len(b.Events)+len(b.Undecrypted)+len(b.Gaps)+len(b.Keys)+len(b.Retried)+len(b.Missing) > 0 || b.Progress != nil {
+		r.signal(ctx)
+	}
+	return nil
+}
+
+func (r *recorder) recordToken(ctx context.Context, b timeline.Batch) error {
+	if b.Next == "" {
+		_, err := r.db().Exec(ctx, "UPDATE ledger_state SET batches = batches + 1")
+		return err
+	}
+	token, err := r.Token(ctx)
+	if err != nil {
+		return err
+	}
+	// An empty Since starts from scratch on purpose: a new device.
+	if b.Since != "" && b.Since != token {
+		return ErrToken
+	}
+	_, err = r.db().Exec(ctx, "UPDATE ledger_state SET batches = batches + 1, token = ?", b.Next)
+	return err
+}
+
+// recordEvents writes the events of all rooms, room by room in the order in which they
+// first stand.
+func (r *recorder) recordEvents(ctx context.Context, b timeline.Batch) error {
+	var order []id.RoomID
+	arrived := map[id.RoomID][]*eventRow{}
+	add := func(row *eventRow) {
+		room := row.event.Room
+		if _, ok := arrived[room]; !ok {
+			order = append(order, room)
+		}
+		arrived[room] = append(arrived[room], row)
+	}
+	for _, e := range b.Events {
+		add(&eventRow{event: e, state: EventRead})
+	}
+	for _, u := range b.Undecrypted {
+		add(&eventRow{event: u.Event, state: EventUndecrypted, reason: string(u.Reason), cause: u.Cause, session: u.Session, senderKey: u.SenderKey})
+	}
+	for _, u := range b.Unreadable {
+		e := timeline.Event{Room: u.Room, ID: u.ID, Raw: u.Raw, Received: u.Received, Sent: u.Received}
+		add(&eventRow{event: e, state: EventUnreadable, reason: u.Reason})
+	}
+	for _, name := range order {
+		room, err := r.room(ctx, name)
+		if err != nil {
+			return err
+		}
+		if err := r.recordNewest(ctx, room, b); err != nil {
+			return err
+		}
+		if err := r.recordArrived(ctx, room, arrived[name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recordNewest keeps the neighbour of a gap that may open next. What is read beside an
+// undecrypted event is as good a neighbour as that one: the walk meets either.
+func (r *recorder) recordNewest(ctx context.Context, room *roomRow, b timeline.Batch) error {
+	var newest id.EventID
+	pick := func(e timeline.Event) {
+		if e.Room == room.state.Room.ID && (b.Next != "" || e.Live || room.newest == "") {
+			newest = e.ID
+		}
+	}
+	for _, u := range b.Undecrypted {
+		pick(u.Event)
+	}
+	for _, e := range b.Events {
+		pick(e)
+	}
+	if newest == "" || newest == room.newest {
+		return nil
+	}
+	room.newest = newest
+	_, err := r.db().Exec(ctx, "UPDATE ledger_room SET newest = ? WHERE id = ?", newest, room.id)
+	return err
+}
+
+// recordArrived writes the events of one room and raises the posts that they change.
+func (r *recorder) recordArrived(ctx context.Context, room *roomRow, rows []*eventRow) error {
+	ids := make([]id.EventID, len(rows))
+	for i, row := range rows {
+		ids[i] = row.event.ID
+	}
+	stored, err := r.storedEvents(ctx, room, ids)
+	if err != nil {
+		return err
+	}
+	asked, err := r.askedFor(ctx, room, rows)
+	if err != nil {
+		return err
+	}
+	fresh := &freshEvents{byID: map[id.EventID]*eventRow{}, targeted: map[id.EventID]bool{}}
+	for _, row := range rows {
+		row.room = room.id
+		if row.event.Received.IsZero() {
+			row.event.Received = time.UnixMilli(r.now).UTC()
+		}
+		item := r.classify(room, row, asked)
+		old := stored[row.event.ID]
+		if old != nil && !better(old, row) {
+			continue
+		}
+		if old == nil {
+			err = r.insertEvent(ctx, row)
+		} else {
+			// When and how it first arrived stays: names are frozen, and so is the lane.
+			row.id = old.id
+			row.event.Received, row.event.Live = old.event.Received, old.event.Live
+			if !old.bare && old.event.SenderName != "" {
+				row.event.SenderName, row.event.RoomName = old.event.SenderName, old.event.RoomName
+			}
+			err = r.updateEvent(ctx, row)
+		}
+		if err != nil {
+			return err
+		}
+		stored[row.event.ID] = row
+		fresh.add(row, item, asked[row.event.ID] && r.beforeStart(row.event.Sent))
+	}
+	if err := r.meetTargets(ctx, room, ids); err != nil {
+		return err
+	}
+	if err := r.wantTargets(ctx, room, fresh); err != nil {
+		return err
+	}
+	return r.recordPosts(ctx, room, fresh)
+}
+
+// freshEvents are the rows of one room that are readable and were not before.
+type freshEvents struct {
+	byID    map[id.EventID]*eventRow
+	targets []id.EventID // messages that they belong to, each once
+	refs    []id.EventID // what they refer to and may have to be fetched
+
+	targeted map[id.EventID]bool // the set of targets
+}
+
+func (f *freshEvents) add(row *eventRow, item timeline.Item, fetched bool) {
+	if row.state != EventRead || item.Target == "" {
+		return
+	}
+	f.byID[row.event.ID] = row
+	if !f.targeted[item.Target] {
+		f.targeted[item.Target] = true
+		f.targets = append(f.targets, item.Target)
+	}
+	// What was fetched only because something newer refers to it is where fetching
+	// ends: otherwise one reply would pull in a whole chain.
+	if fetched {
+		return
+	}
+	switch item.Class {
+	case timeline.ClassEdit:
+		f.refs = append(f.refs, item.Target)
+	case timeline.ClassMessage, timeline.ClassPoll:
+		f.refs = append(f.refs, item.Reply, item.Thread)
+	case timeline.ClassReaction, timeline.ClassRedaction, timeline.ClassVote, timeline.ClassPollEnd, timeline.ClassState, timeline.ClassOther:
+	}
+}
+
+// classify decides the state of a row that arrived, and reads it.
+func (r *recorder) classify(room *roomRow, row *eventRow, asked map[id.EventID]bool) timeline.Item {
+	e := &row.event
+	skip := func(reason string) {
+		row.state, row.reason = EventSkipped, reason
+	}
+	switch {
+	case r.self != "" && e.Sender == r.self:
+		skip(skippedOwn)
+	case room.skip != "":
+		skip(room.skip)
+	case row.state != EventUnreadable && r.beforeStart(e.Sent) && !asked[e.ID]:
+		skip(skippedBefore)
+		row.bare = true
+	case row.state == EventRead:
+		item, err := timeline.Parse(*e)
+		if err != nil {
+			row.state, row.reason = EventUnreadable, err.Error() // a constant phrase, by contract
+			return timeline.Item{}
+		}
+		e.Target = item.Target
+		return item
+	}
+	return timeline.Item{}
+}
+
+// better reports whether what arrived says more than what is stored.
+func better(old, arrived *eventRow) bool {
+	switch old.state {
+	case EventRead:
+		return false
+	case EventUndecrypted:
+		return arrived.state == EventRead || arrived.state == EventUnreadable
+	case EventUnreadable:
+		return arrived.state == EventRead
+	case EventSkipped:
+		return arrived.state != EventSkipped || arrived.reason != old.reason
+	}
+	return false
+}
+
+// storedEvents looks up which of the ids are recorded. Content is read only where it
+// may be needed.
+func (r *recorder) storedEvents(ctx context.Context, room *roomRow, ids []id.EventID) (map[id.EventID]*eventRow, error) {
+	stored := map[id.EventID]*eventRow{}
+	for ids := range slices.Chunk(ids, chunk) {
+		in, args := list([]any{room.id}, ids)
+		err := r.each(ctx, func(row dbutil.Scannable) error {
+			e, err := r.scanEvent(row)
+			if err != nil && e.id == 0 {
+				return err
+			}
+			stored[e.event.ID] = &e
+			return nil
+		}, `SELECT `+eventColumns+` FROM ledger_event e CROSS JOIN ledger_room r ON r.id = e.room
+			WHERE e.room = ? AND e.event IN `+in, args...)
+		if err != nil {
+			return nil, fmt.Errorf("look up events: %w", err)
+		}
+	}
+	return stored, nil
+}
