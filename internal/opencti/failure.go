@@ -126,6 +126,8 @@ const (
 	phraseTooLarge    = "request entity too large"
 	phrasePartLimit   = "byte size limit"
 	phraseMarkings    = "missing markings"
+
+	phraseIncompatible = "Incompatible element in bundle"
 )
 
 var knownPhrases = []string{
@@ -140,7 +142,7 @@ var knownPhrases = []string{
 	"DateTime cannot represent an invalid date-time-string",
 	"Expected non-nullable type",
 	"Relation cant be created with the same source and target",
-	"Incompatible element in bundle",
+	phraseIncompatible,
 	"Invalid filter configuration",
 	"You cannot update incompatible attribute",
 	"Validation against schema failed",

@@ -184,6 +184,10 @@ func (p *Platform) verdicts(ctx context.Context, b stix.Bundle, errs []workError
 		return nil, err
 	}
 	named, unnamed := refusals(errs)
+	own := map[stix.ID]bool{}
+	for _, o := range b.Objects {
+		own[o.ObjectID()] = true
+	}
 	verdicts := stix.Verdicts{}
 	var unexplained []stix.ID
 	for _, o := range b.Objects {
@@ -193,10 +197,25 @@ func (p *Platform) verdicts(ctx context.Context, b stix.Bundle, errs []workError
 			return nil, &Error{Class: Permanent, Op: opReadBack, Code: "unencodable"}
 		}
 		v := p.compare(s, h)
-		if r, ok := named[id]; ok && v.State == stix.Missing {
-			v = stix.Verdict{State: r.state(), Reason: r.reason()}
-		} else if v.State == stix.Missing {
+		r, explained := named[id]
+		switch {
+		case h[id] != nil:
+		case explained:
+			v.Reason = r.reason()
+			if r.final() {
+				v.State = stix.Refused
+			}
+		default:
 			unexplained = append(unexplained, id)
+		}
+		if end := absentEnd(o, h); h[id] == nil && v.State != stix.Refused {
+			v.State = stix.Missing
+			if end != "" && !own[end] {
+				v.State = stix.MissingEnd
+			}
+			if end != "" && v.Reason == "" {
+				v.Reason = end.Type() + " is absent"
+			}
 		}
 		verdicts[id] = v
 	}
@@ -204,7 +223,9 @@ func (p *Platform) verdicts(ctx context.Context, b stix.Bundle, errs []workError
 	// when there are as many of them as absent objects and all say the same.
 	if r, ok := sameRefusal(unnamed); ok && len(unnamed) == len(unexplained) {
 		for _, id := range unexplained {
-			verdicts[id] = stix.Verdict{State: r.state(), Reason: r.reason()}
+			if verdicts[id].State == stix.Missing && r.final() {
+				verdicts[id] = stix.Verdict{State: stix.Refused, Reason: r.reason()}
+			}
 		}
 	}
 	return verdicts, nil
@@ -222,17 +243,22 @@ func sameRefusal(rs []refusal) (refusal, bool) {
 	return rs[0], true
 }
 
+// absentEnd is an object that another one refers to and that the platform does
+// not hold; empty when all are there. Whoever misses an end that is in the batch
+// itself only follows it.
+func absentEnd(o stix.Object, h held) stix.ID {
+	for _, ref := range o.Refs() {
+		if ref != "" && ref.Type() != stix.TypeMarking && h[ref] == nil {
+			return ref
+		}
+	}
+	return ""
+}
+
 // compare gives the verdict on one object from what the platform holds.
 func (p *Platform) compare(s sent, h held) stix.Verdict {
 	n := h[s.ID]
 	if n == nil {
-		if s.Type == stix.TypeRelationship {
-			for _, end := range []stix.ID{s.Source, s.Target} {
-				if h[end] == nil {
-					return stix.Verdict{State: stix.MissingEnd, Reason: end.Type() + " is absent"}
-				}
-			}
-		}
 		return stix.Verdict{State: stix.Missing}
 	}
 	diff := p.differences(s, n, h)

@@ -35,21 +35,16 @@ func (r refusal) reason() string {
 	return "unknown work error"
 }
 
-// state is what becomes of an object that is absent for this reason. What may
-// pass by itself is missing, to be sent again.
-func (r refusal) state() stix.VerdictState {
+// final reports whether sending the same object again would be refused again.
+// What may pass by itself, and a reference that is missing, is not.
+func (r refusal) final() bool {
 	switch r.Code {
-	case "MISSING_REFERENCE_ERROR":
-		return stix.MissingEnd
-	case "BAD_USER_INPUT", "FUNCTIONAL_ERROR", "UNSUPPORTED_ERROR", "VALIDATION_ERROR", "GRAPHQL_VALIDATION_FAILED",
-		"FORBIDDEN_ACCESS":
-		return stix.Refused
+	case "BAD_USER_INPUT", "FUNCTIONAL_ERROR", "UNSUPPORTED_ERROR", "VALIDATION_ERROR", "GRAPHQL_VALIDATION_FAILED", "FORBIDDEN_ACCESS":
+		return true
 	case "":
-		if r.Phrase == "Incompatible element in bundle" {
-			return stix.Refused
-		}
+		return r.Phrase == phraseIncompatible
 	}
-	return stix.Missing
+	return false
 }
 
 // errorName finds the value of 'name' in the text of a Python dict. Python
