@@ -1,0 +1,98 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/matrix-connector/matrix-connector/e2e/people"
+	"github.com/matrix-connector/matrix-connector/e2e/scene"
+	"github.com/matrix-connector/matrix-connector/internal/opencti/openctitest"
+)
+
+func TestTheDeviceSurvivesRestarts(t *testing.T) {
+	t.Parallel()
+	s := scene.New(t, scene.Config{})
+	alice := s.Town.Moves("alice")
+	s.Starts()
+	room := joined(s, alice, "War room", people.Encrypted())
+	for start := range 3 {
+		if start > 0 {
+			s.Starts()
+		}
+		alice.Says(room, fmt.Sprintf("Something to read after start %d", start+1))
+		s.Receives()
+		if devices := alice.Devices(s.Bot); len(devices) != 1 {
+			t.Fatalf("after start %d the bot has the devices %v, want one", start+1, devices)
+		}
+		s.Stops()
+	}
+}
+
+func TestSIGTERMDrainsAndTheRestIsNotLost(t *testing.T) {
+	t.Parallel()
+	s := scene.New(t, scene.Config{})
+	alice := s.Town.Moves("alice")
+	s.Starts()
+	room := joined(s, alice, "War room", people.Encrypted())
+	for i := range 30 {
+		alice.Says(room, fmt.Sprintf("Message number %d of thirty", i+1))
+	}
+	s.Stops() // within its bound, with exit code 0
+	s.Starts()
+	s.Receives()
+}
+
+func TestASecondSignalStopsAtOnce(t *testing.T) {
+	t.Parallel()
+	s := scene.New(t, scene.Config{})
+	alice := s.Town.Moves("alice")
+	run := s.Starts()
+	room := joined(s, alice, "Incident 7")
+	// The platform answers nothing any more: draining would wait for it.
+	silence := s.Platform.Faults().FailCalls("", 0, openctitest.Silence)
+	alice.Says(room, "This has to wait for another day")
+	if err := run.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	s.Logs("signal")
+	signalled := time.Now()
+	if err := run.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if _, err := run.Wait(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(signalled); took > 3*time.Second {
+		t.Errorf("after the second signal it took %s to stop", took)
+	}
+	silence.Lift()
+	s.Starts()
+	s.Receives()
+}
+
+func TestTwoConnectorsOnOneStoreDoNotRun(t *testing.T) {
+	t.Parallel()
+	s := scene.New(t, scene.Config{})
+	alice := s.Town.Moves("alice")
+	first := s.Starts()
+	room := joined(s, alice, "Incident 7")
+	second := s.Starts()
+	ctx, cancel := context.WithTimeout(t.Context(), scene.Patience)
+	defer cancel()
+	code, err := second.Wait(ctx)
+	if err != nil || code == 0 {
+		t.Fatalf("a second connector on the same device ended with %d, %v; want a failure", code, err)
+	}
+	select {
+	case <-first.Done():
+		t.Fatal("the first connector ended with the second")
+	default:
+	}
+	alice.Says(room, "The first one goes on undisturbed")
+	s.Receives()
+}

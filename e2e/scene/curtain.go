@@ -1,0 +1,74 @@
+package scene
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/matrix-connector/matrix-connector/e2e/people"
+)
+
+// curtain asserts what holds at the end of every story.
+func (s *Scene) curtain() {
+	if s.t.Failed() {
+		s.tellLog()
+		return
+	}
+	s.Stops()
+	for _, p := range s.compare(s.said()) {
+		s.t.Errorf("at the end: %s", p)
+	}
+	for _, v := range s.Platform.Violations() {
+		s.t.Errorf("the connector misused the platform: %s", v)
+	}
+	s.canaries()
+	if s.t.Failed() {
+		s.tellLog()
+	}
+}
+
+func (s *Scene) tellLog() {
+	if len(s.runs) > 0 && testing.Verbose() {
+		s.t.Logf("the connector's log ends\n%s", s.runs[len(s.runs)-1].Stderr.Tail(200))
+	}
+}
+
+// canaries looks for what must never be in a log.
+func (s *Scene) canaries() {
+	words := map[string]string{
+		people.Password:              "a password",
+		s.Env["OPENCTI_TOKEN"]:       "the platform's token",
+		"the test broker":            "the broker's password",
+		s.Env["MATRIX_TOKEN"]:        "an access token",
+		s.Env["MATRIX_ACCESS_TOKEN"]: "an access token",
+	}
+	for _, one := range s.Town.Said() {
+		for _, w := range pieces(one.Text) {
+			words[w] = "chat text"
+		}
+		if one.File != nil {
+			for _, w := range pieces(one.File.Name) {
+				words[w] = "a file name"
+			}
+		}
+	}
+	delete(words, "")
+	for i, run := range s.runs {
+		for _, line := range append(run.Stderr.Lines(), run.Stdout.Lines()...) {
+			for w, what := range words {
+				if strings.Contains(line, w) {
+					s.t.Errorf("run %d logs %s: %s", i+1, what, line)
+				}
+			}
+		}
+	}
+}
+
+// pieces are the parts of a text that would give it away in a log: the whole, its
+// beginning and its end. A text of few letters may stand there by chance.
+func pieces(text string) []string {
+	const telling = 12
+	if len(text) < telling {
+		return nil
+	}
+	return []string{text, text[:telling], text[len(text)-telling:]}
+}

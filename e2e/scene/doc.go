@@ -1,0 +1,19 @@
+// Package scene holds everything that a story is played with: a homeserver with
+// people, a broker, the platform's stand-in and the real connector between them.
+//
+//	s := scene.New(t, scene.Config{})
+//	alice := s.Town.Moves("alice")
+//	room := alice.Creates("Incident 7", people.Encrypted())
+//	alice.Invites(room, s.Bot)
+//	s.Starts()
+//	alice.Sees(room, s.Bot)
+//	alice.Says(room, "the sample is on its way")
+//	s.Receives()
+//
+// At the end of every story, whether it thought of it or not, the scene asserts
+// that all that was said stands on the platform exactly once and with its content,
+// that the connector never misused the platform, and that no chat text and no secret
+// stands in a line of its log.
+//
+// Each part stands behind a gate, so that a story can take it away.
+package scene

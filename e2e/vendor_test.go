@@ -1,0 +1,37 @@
+package e2e_test
+
+import (
+	"testing"
+
+	"maunium.net/go/mautrix/id"
+
+	"github.com/matrix-connector/matrix-connector/e2e/people"
+	"github.com/matrix-connector/matrix-connector/e2e/scene"
+	"github.com/matrix-connector/matrix-connector/internal/opencti/openctitest"
+)
+
+// The platform's own worker is thin over its Python client; each version of it
+// makes the same graph of our queue.
+func TestTheVendorsImporterMakesTheSameGraph(t *testing.T) {
+	t.Parallel()
+	for version, g := range map[string]openctitest.Generation{
+		"6.4.3":      openctitest.Gen6,
+		"7.260318.0": openctitest.Gen7,
+	} {
+		t.Run("pycti "+version, func(t *testing.T) {
+			t.Parallel()
+			s := scene.New(t, scene.Config{Generation: g, VendorWorker: version})
+			alice, bob := s.Town.Moves("alice", "Alice Liddell"), s.Town.Moves("bob")
+			s.Starts()
+			for _, room := range []id.RoomID{
+				joined(s, alice, "Incident 7", people.Topic("What happened on Tuesday")),
+				joined(s, alice, "War room", people.Encrypted()),
+			} {
+				alice.Invites(room, bob.ID)
+				bob.Joins(room)
+				chat(alice, bob, room)
+			}
+			s.Receives()
+		})
+	}
+}
