@@ -14,8 +14,8 @@ func filter(timeline int) string {
 		"room": map[string]any{
 			"account_data": none,
 			"ephemeral":    none,
-			"state":        map[string]any{"lazy_load_members": true},
-			"timeline":     map[string]any{"limit": timeline, "lazy_load_members": true},
+			"state":        map[string]any{"lazy_load_members": true, "include_redundant_members": true},
+			"timeline":     map[string]any{"limit": timeline, "lazy_load_members": true, "include_redundant_members": true},
 		},
 	})
 	if err != nil {

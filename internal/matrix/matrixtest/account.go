@@ -17,6 +17,7 @@ type user struct {
 	displayName string
 	locked      bool
 	devices     map[id.DeviceID]*device
+	inboxNext   int64 // place of the next to-device message, of all devices: tokens outlive a device
 	accountData map[string]json.RawMessage
 	accountPos  map[string]int64 // stream position of each type's last change
 	filters     []json.RawMessage
@@ -41,8 +42,7 @@ type device struct {
 	fallback     map[string]oneTimeKey
 	fallbackUsed map[string]bool
 
-	inbox     []toDeviceMessage
-	inboxNext int64
+	inbox []toDeviceMessage
 
 	since  string          // token of the last accepted /sync
 	issued map[string]bool // tokens handed out since

@@ -354,13 +354,11 @@ func (r *Room) syncRoom(user id.UserID, fresh bool, since int64, end int, f sync
 	}
 	room.Timeline.Limited = limited
 	room.Timeline.PrevBatch = fmt.Sprintf("t%d", start)
-	stateFrom := first
-	if fresh {
-		stateFrom = 0
-	}
-	for _, at := range r.stateBetween(stateFrom, start) {
+	for _, at := range r.stateBetween(0, start) {
 		e := r.events[at]
-		if f.Room.State.Lazy && e.typ == "m.room.member" && !senders[*e.stateKey] {
+		// Lazily loaded members come with what they say, however old they are.
+		lazy := f.Room.State.Lazy && e.typ == "m.room.member"
+		if lazy && !senders[*e.stateKey] || !lazy && !fresh && at < first {
 			continue
 		}
 		room.State.Events = append(room.State.Events, e.raw)

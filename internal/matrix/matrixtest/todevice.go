@@ -56,8 +56,8 @@ func (s *Server) deliver(from, to id.UserID, did id.DeviceID, typ string, conten
 }
 
 func (d *device) put(raw json.RawMessage) {
-	d.inboxNext++
-	d.inbox = append(d.inbox, toDeviceMessage{at: d.inboxNext, raw: raw})
+	d.user.inboxNext++
+	d.inbox = append(d.inbox, toDeviceMessage{at: d.user.inboxNext, raw: raw})
 }
 
 // SendToDevice delivers a to-device message from anybody, device "*" meaning all
