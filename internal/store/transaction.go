@@ -15,6 +15,7 @@ type transaction struct {
 	// failed is the first error of a joined Do. It dooms the whole transaction,
 	// also where the caller in between forgets it.
 	failed error
+	after  []func() // to run once it is committed
 }
 
 var errPanicked = errors.New("panicked")
@@ -63,7 +64,21 @@ func (s *Store) Do(ctx context.Context, fn func(context.Context) error) error {
 	if err != nil {
 		return fmt.Errorf("transaction: %w", err)
 	}
+	for _, fn := range t.after {
+		fn()
+	}
 	return nil
+}
+
+// AfterCommit runs fn when the transaction of ctx is committed, and never when it is
+// undone; at once where there is no transaction. fn must be short and must not use
+// the store.
+func (s *Store) AfterCommit(ctx context.Context, fn func()) {
+	if t, ok := ctx.Value(transactionKey{}).(*transaction); ok && t.store == s {
+		t.after = append(t.after, fn)
+		return
+	}
+	fn()
 }
 
 // InTransaction reports whether ctx belongs to a transaction of this store.
