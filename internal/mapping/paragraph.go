@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -110,7 +111,7 @@ var (
 	// CommonMark 4.3 and GFM 4.10: what turns the line above into a heading or the
 	// head of a table.
 	underline    = regexp.MustCompile(`^(?:=+|-+)$`)
-	tableDivider = regexp.MustCompile(`^[|: \x{a0}-]*-[|: \x{a0}-]*$`)
+	tableDivider = regexp.MustCompile(`^[|:-][|: -]*$`)
 	// CommonMark 4.5: fence.
 	fenceStart = regexp.MustCompile("^(?:`{3,}|~{3,})")
 )
@@ -119,7 +120,7 @@ func (p *paragraph) lineStart(start int, line string) {
 	switch {
 	case headingStart.MatchString(line), bulletStart.MatchString(line), themeBreak.MatchString(line), line[0] == '>':
 		p.mask[start] = true
-	case start > 0 && (underline.MatchString(line) || tableDivider.MatchString(line)):
+	case start > 0 && (underline.MatchString(line) || tableDivider.MatchString(line) && strings.Contains(line, "-")):
 		p.mask[start] = !p.coded[start]
 	case fenceStart.MatchString(line):
 		p.escape(start, p.run(start))
@@ -133,25 +134,26 @@ func (p *paragraph) lineStart(start int, line string) {
 }
 
 // ticks escapes runs of backticks that could open a code span: those with another
-// run of the same length behind them (CommonMark 6.1).
+// run of the same length behind them (CommonMark 6.1). Inside a code span a backslash
+// is a character, so that each backtick of an escaped run can close one that a
+// single backtick opened.
 func (p *paragraph) ticks() {
-	last := make(map[int]int) // length of a run: where the last one starts
+	var runs []span
 	for i := 0; i < len(p.text); i++ {
 		if p.text[i] == '`' {
-			end := p.run(i)
-			last[end-i] = i
-			i = end
+			runs = append(runs, span{i, p.run(i)})
+			i = runs[len(runs)-1].to
 		}
 	}
-	for i := 0; i < len(p.text); i++ {
-		if p.text[i] == '`' {
-			end := p.run(i)
-			// Beside signs written as code any backtick could join their fence.
-			if last[end-i] > i || len(p.codes) > 0 {
-				p.escape(i, end)
-			}
-			i = end
+	closers := make(map[int]bool) // lengths of runs that follow
+	for _, run := range slices.Backward(runs) {
+		length := run.to - run.from
+		// Beside signs written as code any backtick could join their fence.
+		if closers[length] || len(p.codes) > 0 || p.mask[run.from] {
+			p.escape(run.from, run.to)
+			length = 1
 		}
+		closers[length] = true
 	}
 }
 
