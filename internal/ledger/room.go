@@ -216,3 +216,20 @@ func (l *Ledger) SetRoomKey(ctx context.Context, room id.RoomID, key string) err
 		return l.raise(ctx, tableRoom, row.id)
 	})
 }
+
+// SetAuthorKey says what the Individual's id is to be made of, where it is not the
+// MXID: the sink holds another person under it. Call it before the author is first
+// sent.
+func (l *Ledger) SetAuthorKey(ctx context.Context, user id.UserID, key string) error {
+	return l.do(ctx, "set author key", func(ctx context.Context) error {
+		row, err := l.find(ctx, Ref{Kind: KindAuthor, User: user})
+		if err != nil {
+			return err
+		}
+		changed, err := l.exec(ctx, "UPDATE ledger_author SET key = ?, landed = 0 WHERE id = ? AND key <> ?", key, row.id, key)
+		if err != nil || changed == 0 {
+			return err
+		}
+		return l.raise(ctx, tableAuthor, row.id)
+	})
+}

@@ -7,7 +7,8 @@ CREATE TABLE ledger_state (
 	one     INTEGER PRIMARY KEY CHECK (one = 1),
 	token   TEXT    NOT NULL DEFAULT '', -- of /sync
 	batches INTEGER NOT NULL DEFAULT 0,  -- recorded so far
-	start   INTEGER NOT NULL DEFAULT 0   -- import start date that history was opened with
+	start   INTEGER NOT NULL DEFAULT 0,  -- import start date that history was opened with
+	sink    TEXT    NOT NULL DEFAULT ''  -- where landed rows have landed
 ) STRICT;
 INSERT INTO ledger_state (one) VALUES (1);
 
