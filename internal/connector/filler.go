@@ -1,0 +1,87 @@
+package connector
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"maunium.net/go/mautrix/id"
+
+	"github.com/matrix-connector/matrix-connector/internal/ledger"
+	"github.com/matrix-connector/matrix-connector/internal/matrix"
+	"github.com/matrix-connector/matrix-connector/internal/timeline"
+)
+
+// filler reads what /sync does not bring: late keys, targets, gaps and history, in
+// this order, one page at a time.
+type filler struct {
+	ledger  *ledger.Ledger
+	account *matrix.Account
+	log     *slog.Logger
+}
+
+const keyPage = 100 // undecrypted events in one transaction: about 40 ms under the crypto lock
+
+func (f *filler) turn(ctx context.Context) (more bool, err error) {
+	if n, err := f.account.RetryPage(ctx, keyPage); err != nil || n > 0 {
+		return true, err
+	}
+	targets, err := f.ledger.Targets(ctx, 1)
+	if err != nil {
+		return false, fmt.Errorf("look for targets: %w", err)
+	}
+	for _, t := range targets {
+		return true, f.target(ctx, t)
+	}
+	gaps, err := f.ledger.Gaps(ctx, 1)
+	if err != nil {
+		return false, fmt.Errorf("look for gaps: %w", err)
+	}
+	for _, g := range gaps {
+		return true, f.page(ctx, g)
+	}
+	return false, nil
+}
+
+func (f *filler) target(ctx context.Context, t ledger.Target) error {
+	err := f.account.FetchTarget(ctx, t.Room, t.ID)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	return f.deferred(ctx, err, t.Room, func(class ledger.Class) error {
+		return f.ledger.DeferTarget(ctx, t, class, "fetch")
+	})
+}
+
+func (f *filler) page(ctx context.Context, g timeline.Gap) error {
+	done, err := f.account.Fill(ctx, g)
+	if err == nil {
+		if done {
+			f.log.InfoContext(ctx, "gap is filled", slog.String("room_id", g.Room.String()),
+				slog.String("kind", string(g.Kind)), slog.Int("count", g.Pages+1))
+		}
+		return nil
+	}
+	if ctx.Err() != nil {
+		return err
+	}
+	return f.deferred(ctx, err, g.Room, func(class ledger.Class) error {
+		return f.ledger.DeferGap(ctx, g.ID, class, "fetch")
+	})
+}
+
+// deferred makes one row wait for a failure that concerns it, so that one room
+// does not hold up the others. A homeserver that asks for patience is obeyed by the
+// whole loop.
+func (f *filler) deferred(ctx context.Context, cause error, room id.RoomID, wait func(ledger.Class) error) error {
+	c := classify(cause)
+	if c.class == "rate_limited" || c.class == "unauthorized" {
+		return cause
+	}
+	f.log.WarnContext(ctx, "reading the past of a room failed", slog.String("room_id", room.String()),
+		slog.String("class", c.class), slog.Any("err", cause))
+	if err := wait(ledger.Class(c.class)); err != nil {
+		return fmt.Errorf("store failure: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,77 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"github.com/matrix-connector/matrix-connector/internal/ledger"
+)
+
+// idle is how long a loop sleeps at most when nothing calls it: a safety net for
+// what no change announces.
+const idle = 30 * time.Second
+
+// loop runs turns of one kind of work.
+type loop struct {
+	name   string
+	ledger *ledger.Ledger
+	log    *slog.Logger
+	now    func() time.Time
+	// turn does one piece of work. It reports whether there may be more to do at
+	// once.
+	turn func(ctx context.Context) (more bool, err error)
+	// ignore makes a loop deaf to the ledger's changes: it runs turns without a
+	// pause (the turn itself waits, as /sync does).
+	steady bool
+}
+
+// run runs turns until ctx ends. Failures are logged here, and only here, and are
+// followed by a pause. It always returns nil once ctx has ended.
+func (l *loop) run(ctx context.Context) error {
+	p := pace{log: l.log, what: l.name, now: l.now}
+	for ctx.Err() == nil {
+		changed := l.ledger.Changed()
+		more, err := l.protected(ctx)
+		if wait := p.after(err, classify(err)); wait > 0 {
+			if !pause(ctx, wait, nil) {
+				break
+			}
+			continue
+		}
+		if more || l.steady {
+			continue
+		}
+		if !pause(ctx, l.untilDue(ctx), changed) {
+			break
+		}
+	}
+	return nil
+}
+
+// protected turns a panic into an error, so that one bad row does not end the
+// process: the row is still there, and the stack is in the log.
+func (l *loop) protected(ctx context.Context) (more bool, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			// The value of a panic may quote data; the stack does not.
+			l.log.ErrorContext(ctx, "a loop panicked and goes on", slog.String("operation", l.name),
+				slog.String("stack", string(debug.Stack())))
+			err = errPanic
+		}
+	}()
+	return l.turn(ctx)
+}
+
+var errPanic = errors.New("panic in a loop; see the log for its stack")
+
+// untilDue is the time until something becomes due by itself, at most idle.
+func (l *loop) untilDue(ctx context.Context) time.Duration {
+	next, err := l.ledger.NextDue(ctx)
+	if err != nil || next.IsZero() {
+		return idle
+	}
+	return min(max(next.Sub(l.now()), 10*time.Millisecond), idle)
+}

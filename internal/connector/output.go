@@ -1,0 +1,147 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/matrix-connector/matrix-connector/internal/directory"
+	"github.com/matrix-connector/matrix-connector/internal/opencti"
+)
+
+var (
+	_ Sink = (*opencti.Platform)(nil)
+	_ Sink = (*directory.Directory)(nil)
+)
+
+// output is a sink with what surrounds it.
+type output interface {
+	// name tells sinks apart for the ledger: its kind, a blank, and which one.
+	name() string
+	// start makes the sink ready, waiting out what may pass by itself.
+	start(ctx context.Context) error
+	sink() Sink
+	// attend does what the sink wants beside deliveries, until ctx ends.
+	attend(ctx context.Context) error
+	// idle reports whether nothing is due or on its way.
+	idle(ctx context.Context) (bool, error)
+	close() error
+}
+
+func (c *Connector) newOutput() (output, error) {
+	if c.config.Output != "" {
+		path, err := filepath.Abs(c.config.Output)
+		if err != nil {
+			return nil, fmt.Errorf("open output: %w", err)
+		}
+		d, err := directory.Open(path)
+		if err != nil {
+			return nil, fmt.Errorf("open output: %w", err)
+		}
+		return &toDirectory{connector: c, directory: d, path: path}, nil
+	}
+	config, err := c.platformConfig()
+	if err != nil {
+		return nil, err
+	}
+	p, err := opencti.New(config)
+	if err != nil {
+		return nil, fmt.Errorf("platform: %w", err)
+	}
+	return &toPlatform{connector: c, platform: p}, nil
+}
+
+// deliver runs the delivering half until ctx ends.
+func (c *Connector) deliver(ctx context.Context) error {
+	if err := c.out.start(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	deliverer := &deliverer{
+		ledger: c.ledger, store: c.store, sink: c.out.sink(), mapper: c.mapper, log: c.log, now: c.now, rows: maxObjects,
+	}
+	attacher := &attacher{ledger: c.ledger, store: c.store, sink: c.out.sink(), mapper: c.mapper, log: c.log}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return c.loop("deliver", deliverer.turn).run(ctx) })
+	group.Go(func() error { return c.loop("attach", attacher.turn).run(ctx) })
+	group.Go(func() error { return c.out.attend(ctx) })
+	return group.Wait()
+}
+
+// toPlatform delivers to an OpenCTI platform.
+type toPlatform struct {
+	connector *Connector
+	platform  *opencti.Platform
+}
+
+func (o *toPlatform) sink() Sink { return o.platform }
+func (o *toPlatform) name() string {
+	return "platform " + string(o.connector.config.Settings.Connector.ID)
+}
+func (o *toPlatform) close() error { return o.platform.Close(context.Background()) }
+
+func (o *toPlatform) start(ctx context.Context) error {
+	c := o.connector
+	p := pace{log: c.log, what: "register", now: c.now}
+	for {
+		reg, err := o.platform.Start(ctx)
+		if err == nil {
+			if reg.Reset {
+				return startOver(ctx, c.ledger, c.log)
+			}
+			return nil
+		}
+		if _, ok := errors.AsType[*opencti.Problem](err); ok || ctx.Err() != nil {
+			return err
+		}
+		if !pause(ctx, p.after(err, classify(err)), nil) {
+			return ctx.Err()
+		}
+	}
+}
+
+func (o *toPlatform) attend(ctx context.Context) error {
+	c := o.connector
+	ping := &pinger{ledger: c.ledger, platform: o.platform, log: c.log, info: opencti.PingInfo{
+		QueueThreshold: float64(c.config.Settings.Connector.QueueThreshold),
+	}}
+	return ping.run(ctx)
+}
+
+func (o *toPlatform) idle(ctx context.Context) (bool, error) { return o.connector.nothingDue(ctx) }
+
+// nothingDue reports whether no row waits for the sink.
+func (c *Connector) nothingDue(ctx context.Context) (bool, error) {
+	n, err := c.ledger.Counts(ctx)
+	if err != nil {
+		return false, err
+	}
+	waiting := 0
+	for _, rows := range []map[string]int{n.Rooms, n.Authors, n.Posts} {
+		waiting += rows["due"] + rows["sent"]
+	}
+	return waiting+n.Attachments["fetched"] == 0, nil
+}
+
+// toDirectory writes to a folder.
+type toDirectory struct {
+	connector *Connector
+	directory *directory.Directory
+	path      string
+}
+
+func (o *toDirectory) sink() Sink                             { return o.directory }
+func (o *toDirectory) name() string                           { return "directory " + o.path }
+func (o *toDirectory) close() error                           { return o.directory.Close() }
+func (o *toDirectory) start(context.Context) error            { return nil }
+func (o *toDirectory) idle(ctx context.Context) (bool, error) { return o.connector.nothingDue(ctx) }
+
+func (o *toDirectory) attend(ctx context.Context) error {
+	<-ctx.Done()
+	return nil
+}

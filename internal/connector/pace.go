@@ -1,0 +1,81 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+)
+
+// pace decides how long a loop waits after a failure, and what of it is logged.
+//
+// It holds no work: what failed is due in the ledger, or is asked for again with
+// the same token. The waits are 1, 2, 4, 8, 16, 32 and then 60 seconds, or what
+// the other side asks for where it does.
+type pace struct {
+	log      *slog.Logger
+	what     string // constant phrase for the log, e.g. "sync"
+	failures int
+	last     string // class of the last failure that was logged
+	loggedAt time.Time
+	now      func() time.Time
+}
+
+// The curve of [pace], and how often a failure that goes on is logged again.
+const (
+	firstWait   = time.Second
+	longestWait = time.Minute
+	logAgain    = 10 * time.Minute
+)
+
+// classified is what an error of matrix or opencti says about itself.
+type classified struct {
+	class string        // "temporary", "rate_limited", "unauthorized", "permanent", "cancelled"
+	delay time.Duration // asked for by the other side, 0 when it did not
+}
+
+// after notes the outcome of one turn and returns how long to wait before the
+// next: nothing after a success.
+func (p *pace) after(err error, c classified) time.Duration {
+	if err == nil {
+		if p.failures > 0 {
+			p.log.Info("works again", slog.String("operation", p.what), slog.Int("attempts", p.failures))
+		}
+		p.failures, p.last = 0, ""
+		return 0
+	}
+	if errors.Is(err, context.Canceled) && c.class == "cancelled" {
+		return 0
+	}
+	wait := firstWait << min(p.failures, 6)
+	wait = min(wait, longestWait)
+	if c.delay > 0 {
+		wait = c.delay
+	}
+	p.failures++
+	now := p.now()
+	if c.class != p.last || now.Sub(p.loggedAt) >= logAgain {
+		p.last, p.loggedAt = c.class, now
+		level := slog.LevelWarn
+		if c.class == "unauthorized" || c.class == "permanent" {
+			level = slog.LevelError
+		}
+		p.log.Log(context.Background(), level, "failed, will try again", slog.String("operation", p.what),
+			slog.String("class", c.class), slog.Duration("delay", wait), slog.Any("err", err))
+	}
+	return wait
+}
+
+// pause waits until the time is over, a wake-up comes, or ctx ends. It reports
+// whether ctx is still alive.
+func pause(ctx context.Context, wait time.Duration, wake <-chan struct{}) bool {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-wake:
+	case <-ctx.Done():
+		return false
+	}
+	return true
+}

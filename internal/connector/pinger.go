@@ -1,0 +1,71 @@
+package connector
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/matrix-connector/matrix-connector/internal/ledger"
+	"github.com/matrix-connector/matrix-connector/internal/opencti"
+)
+
+// pinger shows the platform that the connector lives, and hears when an analyst
+// resets its state there.
+type pinger struct {
+	ledger   *ledger.Ledger
+	platform *opencti.Platform
+	log      *slog.Logger
+	info     opencti.PingInfo
+}
+
+// state is what the platform keeps for the connector. The number of batches only
+// grows: one that is higher there than here shows that the store is an old copy.
+type state struct {
+	Version int   `json:"version"`
+	Batches int64 `json:"batches"`
+}
+
+// run pings until ctx ends. It returns nil.
+func (p *pinger) run(ctx context.Context) error {
+	pace := pace{log: p.log, what: "ping", now: time.Now}
+	for {
+		err := p.ping(ctx)
+		wait := opencti.PingEvery
+		if ctx.Err() == nil {
+			if failed := pace.after(err, classify(err)); failed > 0 {
+				wait = min(failed, wait)
+			}
+		}
+		if !pause(ctx, wait, nil) {
+			return nil
+		}
+	}
+}
+
+func (p *pinger) ping(ctx context.Context) error {
+	batches, err := p.ledger.Counter(ctx)
+	if err != nil {
+		return fmt.Errorf("read counter: %w", err)
+	}
+	text, err := json.Marshal(state{Version: 1, Batches: batches})
+	if err != nil {
+		return fmt.Errorf("write state: %w", err)
+	}
+	reset, err := p.platform.Ping(ctx, text, p.info)
+	if err != nil || !reset {
+		return err
+	}
+	return startOver(ctx, p.ledger, p.log)
+}
+
+// startOver carries out a reset: everything that is kept is due again, and history
+// is walked again from the start date.
+func startOver(ctx context.Context, l *ledger.Ledger, log *slog.Logger) error {
+	log.WarnContext(ctx, "the platform asks for everything again")
+	if err := l.Reset(ctx); err != nil {
+		return fmt.Errorf("carry out reset: %w", err)
+	}
+	return nil
+}

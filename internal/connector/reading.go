@@ -1,0 +1,141 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"maunium.net/go/mautrix/id"
+
+	"github.com/matrix-connector/matrix-connector/internal/ledger"
+	"github.com/matrix-connector/matrix-connector/internal/matrix"
+)
+
+var _ matrix.Journal = (*ledger.Ledger)(nil)
+
+// newAccount makes the account of the settings. history is false when nothing of
+// the past is to be read.
+func (c *Connector) newAccount(start time.Time, history bool) (*matrix.Account, error) {
+	s := c.config.Settings
+	transport, err := c.transport()
+	if err != nil {
+		return nil, err
+	}
+	m := matrix.Config{
+		Homeserver: string(s.Matrix.Server), UserID: id.UserID(s.Matrix.UserID),
+		Password: s.Matrix.Password.Reveal(), AccessToken: s.Matrix.AccessToken.Reveal(), DeviceName: s.Matrix.DeviceName,
+		Store: c.store, Journal: c.ledger, Log: c.log, Transport: transport, Debug: s.Matrix.Debug, Now: c.now,
+	}
+	if history {
+		m.HistoryFrom = start
+	}
+	account, err := matrix.New(m)
+	if err != nil {
+		return nil, fmt.Errorf("account: %w", err)
+	}
+	return account, nil
+}
+
+// read runs the reading half until ctx ends.
+func (c *Connector) read(ctx context.Context, caughtUp context.CancelFunc) error {
+	if err := c.openAccount(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	s := c.config.Settings
+	fill := &filler{ledger: c.ledger, account: c.account, log: c.log}
+	fetch := &fetcher{
+		ledger: c.ledger, account: c.account, store: c.store, log: c.log,
+		limit: int64(s.Matrix.AttachmentMaxSize), types: s.Matrix.AttachmentTypes,
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	loops := []*loop{c.loop("fill", fill.turn), c.loop("fetch", fetch.turn)}
+	if c.config.Output != "" && !c.config.Follow {
+		loops = append(loops, c.loop("sync", (&ending{connector: c, done: caughtUp}).turn))
+	} else {
+		loops = append(loops,
+			c.loop("sync", func(ctx context.Context) (bool, error) { return true, c.account.Sync(ctx) }),
+			c.loop("invite", func(ctx context.Context) (bool, error) { return false, c.invites.Accept(ctx) }))
+	}
+	for _, l := range loops {
+		group.Go(func() error { return l.run(ctx) })
+	}
+	return group.Wait()
+}
+
+func (c *Connector) loop(name string, turn func(context.Context) (bool, error)) *loop {
+	return &loop{name: name, ledger: c.ledger, log: c.log, now: c.now, turn: turn}
+}
+
+// openAccount logs in, waiting out what may pass by itself.
+func (c *Connector) openAccount(ctx context.Context) error {
+	p := pace{log: c.log, what: "log in", now: c.now}
+	for {
+		err := c.account.Open(ctx)
+		if err == nil {
+			c.log.InfoContext(ctx, "account is open", slog.String("user_id", c.account.UserID().String()),
+				slog.String("device_id", c.account.DeviceID().String()))
+			return nil
+		}
+		class := classify(err)
+		if ctx.Err() != nil || class.class == "permanent" || class.class == "unauthorized" || isHint(err) && class.class != "temporary" && class.class != "rate_limited" {
+			return fmt.Errorf("open account: %w", err)
+		}
+		if !pause(ctx, p.after(err, class), nil) {
+			return ctx.Err()
+		}
+	}
+}
+
+// isHint reports whether an error tells a person what to do.
+func isHint(err error) bool {
+	var hint interface{ Hint() string }
+	return errors.As(err, &hint) && hint.Hint() != ""
+}
+
+// ending is the sync loop of an export: it ends the reading when everything was
+// read and delivered.
+type ending struct {
+	connector *Connector
+	done      context.CancelFunc
+	quiet     int
+}
+
+// An export has caught up after so many answers without news in a row, with a
+// pause between them: a room key may come some /syncs after its message, and a room
+// some time after its join.
+const (
+	quietPolls = 4
+	quietPause = 500 * time.Millisecond
+)
+
+func (e *ending) turn(ctx context.Context) (more bool, err error) {
+	c := e.connector
+	news, err := c.account.Poll(ctx)
+	if err == nil {
+		err = c.invites.Accept(ctx)
+	}
+	if err != nil {
+		e.quiet = 0
+		return true, err
+	}
+	caughtUp, err := c.ledger.CaughtUp(ctx)
+	if err != nil {
+		return true, fmt.Errorf("ask the ledger for the rest: %w", err)
+	}
+	if news || !caughtUp {
+		e.quiet = 0
+	} else if e.quiet++; e.quiet >= quietPolls {
+		c.log.InfoContext(ctx, "caught up")
+		e.done()
+	}
+	if !news {
+		pause(ctx, quietPause, nil)
+	}
+	return true, nil
+}

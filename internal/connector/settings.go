@@ -1,0 +1,53 @@
+package connector
+
+import (
+	"cmp"
+	"fmt"
+
+	"github.com/matrix-connector/matrix-connector/internal/config"
+	"github.com/matrix-connector/matrix-connector/internal/mapping"
+	"github.com/matrix-connector/matrix-connector/internal/opencti"
+	"github.com/matrix-connector/matrix-connector/internal/stix"
+)
+
+// newMapper makes the mapper of the settings.
+func newMapper(s *config.Config) (*mapping.Mapper, error) {
+	tlp, err := stix.ParseTLP(string(s.Matrix.TLP))
+	if err != nil {
+		return nil, fmt.Errorf("MATRIX_TLP: %w", err)
+	}
+	c := mapping.Config{Marking: tlp.MarkingID(), PermalinkBase: string(s.Matrix.PermalinkBase), AutoImport: s.Matrix.AutoImportFiles}
+	if s.Connector.ConfidenceLevel.Set {
+		c.Confidence = &s.Connector.ConfidenceLevel.Level
+	}
+	return mapping.New(c), nil
+}
+
+// platformConfig is what the settings say about the platform.
+func (c *Connector) platformConfig() (opencti.Config, error) {
+	s := c.config.Settings
+	tlp, err := stix.ParseTLP(string(s.Matrix.TLP))
+	if err != nil {
+		return opencti.Config{}, fmt.Errorf("MATRIX_TLP: %w", err)
+	}
+	o := opencti.Config{
+		URL: string(s.OpenCTI.URL), Token: s.OpenCTI.Token.Reveal(),
+		ConnectorID: string(s.Connector.ID), Name: string(s.Connector.Name), Scope: s.Connector.Scope,
+		Type:       string(s.Connector.Type),
+		TLS:        opencti.TLS{Insecure: s.OpenCTI.SSLVerify.Off, CA: cmp.Or(s.OpenCTI.SSLVerify.CAFile, s.Network.CACertificates)},
+		Proxy:      proxyOf(s.Network),
+		Markings:   []stix.ID{tlp.MarkingID()},
+		AutoImport: s.Matrix.AutoImportFiles,
+		Log:        c.log, Clock: c.now,
+		MQ: opencti.MQ{
+			TLS: opencti.TLS{
+				Insecure: !s.MQ.SSLRejectUnauthorized, CA: s.MQ.SSLCA, Cert: s.MQ.SSLCert, Key: s.MQ.SSLKey.Reveal(),
+			},
+			Host: s.MQ.Host, Port: s.MQ.Port, VHost: s.MQ.VHost, User: s.MQ.User, Password: s.MQ.Pass.Reveal(), UseSSL: s.MQ.UseSSL,
+		},
+	}
+	if o.MQ.TLS.CA == "" {
+		o.MQ.TLS.CA = s.Network.CACertificates
+	}
+	return o, nil
+}
