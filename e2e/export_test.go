@@ -1,19 +1,18 @@
 package e2e_test
 
 import (
-	"encoding/base64"
-	"encoding/json"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
-	"crypto/sha256"
-	"encoding/hex"
-
 	"github.com/santhosh-tekuri/jsonschema/v6"
+	"maunium.net/go/mautrix/id"
 
+	"github.com/matrix-connector/matrix-connector/e2e/exported"
 	"github.com/matrix-connector/matrix-connector/e2e/people"
 	"github.com/matrix-connector/matrix-connector/e2e/scene"
 )
@@ -57,32 +56,30 @@ func TestExportWritesStandaloneBundles(t *testing.T) {
 	s.Starts("export", "--output", out)
 	s.Ends()
 
-	messages := map[string]message{}
-	for path, bundle := range bundles(t, out) {
-		for _, o := range bundle {
-			validate(t, path, o)
-			if o["type"] == "media-content" {
-				messages[o["url"].(string)] = message{object: o, bundle: bundle}
-			}
+	bundles, err := exported.Read(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range bundles {
+		if b.Type != "bundle" || !strings.HasPrefix(b.ID, "bundle--") || len(b.Objects) == 0 {
+			t.Errorf("%s: type %q, id %q, %d objects: no STIX bundle", b.Path, b.Type, b.ID, len(b.Objects))
+		}
+		for _, o := range b.Objects {
+			validate(t, b.Path, o)
 		}
 	}
+	messages, err := exported.Messages(bundles)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, one := range s.Town.Said() {
-		m, ok := messages[one.Event.String()]
+		m, ok := messages[one.Event]
 		if !ok {
 			t.Errorf("%s (%s) was not exported", one.Event, one.MsgType)
 			continue
 		}
-		if !strings.Contains(m.text("content"), one.Text) {
-			t.Errorf("%s: content %q lacks %q", one.Event, m.text("content"), one.Text)
-		}
-		if author := m.find(m.text("x_opencti_created_by_ref")); author["name"] != one.Sender.String() {
-			t.Errorf("%s: the author in its bundle is %v, want %s", one.Event, author["name"], one.Sender)
-		}
-		if !m.published(one.Room.String()) {
-			t.Errorf("%s: its bundle has no channel of %s that publishes it", one.Event, one.Room)
-		}
-		if one.File != nil && !m.holds(t, out, one.File.SHA256) {
-			t.Errorf("%s: neither its bundle nor the folder holds a file with sha256 %s", one.Event, one.File.SHA256)
+		for _, problem := range differs(out, one, m, messages) {
+			t.Errorf("%s (%s): %s", one.Event, one.MsgType, problem)
 		}
 	}
 	if len(messages) != len(s.Town.Said()) {
@@ -90,124 +87,99 @@ func TestExportWritesStandaloneBundles(t *testing.T) {
 	}
 }
 
-// message is a Media-Content with the bundle that it came in.
-type message struct {
-	object map[string]any
-	bundle []map[string]any
-}
-
-func (m message) text(key string) string {
-	s, _ := m.object[key].(string)
-	return s
-}
-
-func (m message) find(id string) map[string]any {
-	for _, o := range m.bundle {
-		if o["id"] == id {
-			return o
+// differs compares one message with what was exported of it.
+func differs(out string, one people.Said, m exported.Message, all map[id.EventID]exported.Message) []string {
+	var problems []string
+	say := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
+	if !strings.Contains(m.Text("content"), one.Text) {
+		say("content %q lacks %q", m.Text("content"), one.Text)
+	}
+	if got := m.Author().Text("name"); got != one.Sender.String() {
+		say("the author in its bundle is %q, want %s", got, one.Sender)
+	}
+	if aliases, _ := m.Channel()["aliases"].([]any); len(aliases) != 1 || aliases[0] != one.Room.String() {
+		say("the channel in its bundle is that of %v, want %s", aliases, one.Room)
+	}
+	var want []string
+	for _, target := range []id.EventID{one.ReplyTo, one.Thread} {
+		if target != "" {
+			want = append(want, all[target].Text("id"))
 		}
 	}
-	return nil
+	if got := m.Targets(); !slices.Equal(got, want) {
+		say("related to %v, want %v", got, want)
+	}
+	files, err := m.Files(out)
+	switch {
+	case err != nil:
+		say("%v", err)
+	case one.File == nil && len(files) > 0:
+		say("%d files, want none", len(files))
+	case one.File != nil && (len(files) != 1 || files[0].SHA256 != one.File.SHA256):
+		say("files %+v, want one with sha256 %s", files, one.File.SHA256)
+	}
+	return problems
 }
 
-// published reports whether a Channel of the room publishes the message.
-func (m message) published(room string) bool {
-	for _, o := range m.bundle {
-		if o["type"] != "relationship" || o["relationship_type"] != "publishes" || o["target_ref"] != m.object["id"] {
-			continue
-		}
-		source, _ := o["source_ref"].(string)
-		aliases, _ := m.find(source)["aliases"].([]any)
-		for _, a := range aliases {
-			if a == room {
-				return true
-			}
-		}
-	}
-	return false
-}
+// schemaBase is what the schemas call the place where they live.
+const schemaBase = "http://raw.githubusercontent.com/oasis-open/cti-stix2-json-schemas/stix2.1/schemas/"
 
-// holds looks for a file inside the object and beside the bundles.
-func (m message) holds(t *testing.T, out, sha string) bool {
-	t.Helper()
-	files, _ := m.object["x_opencti_files"].([]any)
-	for _, f := range files {
-		data, err := base64.StdEncoding.DecodeString(f.(map[string]any)["data"].(string))
-		if err != nil {
-			t.Error(err)
-		}
-		if hashOf(data) == sha {
-			return true
-		}
-	}
-	beside, err := filepath.Glob(filepath.Join(out, "files", sha+"*"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range beside {
-		data, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if hashOf(data) == sha {
-			return true
-		}
-	}
-	return false
-}
-
-func hashOf(b []byte) string {
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
-}
-
-// bundles reads every bundle below a folder, by path.
-func bundles(t *testing.T, dir string) map[string][]map[string]any {
-	t.Helper()
-	found := map[string][]map[string]any{}
-	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || filepath.Ext(path) != ".json" {
+// compile makes a validator of one of the schemas in testdata/stix.
+func compile(name string) (*jsonschema.Schema, error) {
+	c := jsonschema.NewCompiler()
+	root := filepath.Join("testdata", "stix")
+	err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".json" {
 			return err
 		}
-		b, err := os.ReadFile(path)
+		f, err := os.Open(path)
 		if err != nil {
 			return err
 		}
-		var bundle struct {
-			Type    string           `json:"type"`
-			ID      string           `json:"id"`
-			Objects []map[string]any `json:"objects"`
+		defer f.Close()
+		schema, err := jsonschema.UnmarshalJSON(f)
+		if err != nil {
+			return err
 		}
-		if err := json.Unmarshal(b, &bundle); err != nil {
-			t.Errorf("%s: %v", path, err)
-			return nil
+		below, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
 		}
-		if bundle.Type != "bundle" || !strings.HasPrefix(bundle.ID, "bundle--") || len(bundle.Objects) == 0 {
-			t.Errorf("%s: type %q, id %q, %d objects: no STIX bundle", path, bundle.Type, bundle.ID, len(bundle.Objects))
-		}
-		found[path] = bundle.Objects
-		return nil
+		return c.AddResource(schemaBase+filepath.ToSlash(below), schema)
 	})
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	return found
+	return c.Compile(schemaBase + name)
 }
 
 // validate checks an object against the STIX 2.1 schema of its type.
-func validate(t *testing.T, path string, object map[string]any) {
+func validate(t *testing.T, path string, object exported.Object) {
 	t.Helper()
-	kind, _ := object["type"].(string)
+	kind := object.Text("type")
 	name, ok := schemaOf[kind]
 	if !ok {
 		t.Errorf("%s: an object of type %q", path, kind)
 		return
 	}
-	schema, err := jsonschema.NewCompiler().Compile(filepath.Join("testdata", "stix", name))
+	schema, err := compile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := schema.Validate(object); err != nil {
-		t.Errorf("%s: %s %v: %v", path, kind, object["id"], err)
+	if err := schema.Validate(map[string]any(object)); err != nil {
+		t.Errorf("%s: %s %s: %v", path, kind, object.Text("id"), err)
+	}
+}
+
+func TestTheSchemasRefuseWhatIsNoSTIX(t *testing.T) {
+	t.Parallel()
+	for kind, name := range schemaOf {
+		schema, err := compile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := schema.Validate(map[string]any{"type": kind, "id": "no id at all", "spec_version": "2.1"}); err == nil {
+			t.Errorf("%s: an object with a broken id passed", kind)
+		}
 	}
 }

@@ -40,7 +40,7 @@ func TestTheSampleFilledInStartsTheConnector(t *testing.T) {
 			return line
 		}
 		filled[name] = true
-		return []byte(name + "=" + value)
+		return []byte(name + "='" + value + "'")
 	})
 	if bytes.Contains(file, []byte("ChangeMe")) {
 		t.Errorf("the sample wants more than the scene can fill in:\n%s", file)
