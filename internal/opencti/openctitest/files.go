@@ -110,17 +110,27 @@ func (p *Platform) store(a *account, e *entity, f fileInput, marks []string, ver
 		id: id, owner: e.internal, name: name, mediaType: f.mediaType, size: f.size, sha256: f.sha256, data: f.data,
 		version: version, markings: marks, noTrigger: f.noTrigger, stored: p.now(),
 	}
+	p.graph.drop(id)
 	p.graph.files[id] = s
+	p.graph.owned[e.internal] = append(p.graph.owned[e.internal], s)
 	e.updated = p.now()
 	p.record(a, e, "update", "x_opencti_files", nil, name)
 	return s
 }
 
+// drop removes a file from storage.
+func (g *graph) drop(id string) {
+	if f := g.files[id]; f != nil {
+		delete(g.files, id)
+		g.owned[f.owner] = slices.DeleteFunc(g.owned[f.owner], func(x *storedFile) bool { return x == f })
+	}
+}
+
 // filesOf lists the files of an object that the user may see, newest first.
 func (p *Platform) filesOf(a *account, e *entity) []*storedFile {
 	var out []*storedFile
-	for _, f := range p.graph.files {
-		if f.owner == e.internal && p.opens(a, f) {
+	for _, f := range p.graph.owned[e.internal] {
+		if p.opens(a, f) {
 			out = append(out, f)
 		}
 	}
@@ -149,7 +159,7 @@ func (p *Platform) deleteImport(a *account, id string) (string, error) {
 	if f == nil || !p.opens(a, f) {
 		return "", unsupported("File removed or inaccessible", map[string]any{"fileId": id})
 	}
-	delete(p.graph.files, id)
+	p.graph.drop(id)
 	if e := p.graph.entities[f.owner]; e != nil {
 		e.updated = p.now()
 		p.record(a, e, "update", "x_opencti_files", f.name, nil)

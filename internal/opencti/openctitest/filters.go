@@ -50,6 +50,31 @@ func (p *Platform) filter(op string, v any) (func(*entity) bool, error) {
 	}, nil
 }
 
+// candidates are the entities that a filter can let through: those that its ids
+// name where it names any, else all.
+func (g *graph) candidates(v any) []*entity {
+	group, _ := v.(map[string]any)
+	list, _ := group["filters"].([]any)
+	if group["mode"] != "or" {
+		for _, f := range list {
+			m, _ := f.(map[string]any)
+			if k := anyTexts(m["key"]); len(k) != 1 || k[0] != "ids" {
+				continue
+			}
+			var out []*entity
+			for _, id := range anyTexts(m["values"]) {
+				for _, e := range g.known(id) {
+					if !slices.Contains(out, e) {
+						out = append(out, e)
+					}
+				}
+			}
+			return ordered(out)
+		}
+	}
+	return g.all(func(*entity) bool { return true })
+}
+
 // filterKeys are the stored keys that a filter key stands for.
 func (p *Platform) filterKeys(key string) []string {
 	switch {

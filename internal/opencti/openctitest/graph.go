@@ -93,27 +93,59 @@ var (
 // graph is what the platform holds. Platform.mu guards it.
 type graph struct {
 	entities map[string]*entity // by internal id
-	trash    []*trashed
-	files    map[string]*storedFile
-	history  []Change
-	count    int
+	// index finds entities by any id and by what else they are looked up by. It
+	// is only added to: who reads it checks what it finds.
+	index   map[string][]*entity
+	trash   []*trashed
+	files   map[string]*storedFile
+	owned   map[string][]*storedFile // by internal id of the object
+	history []Change
+	count   int
 }
 
 // find looks an id of any sort up, whoever may see the object.
 func (g *graph) find(id string) *entity {
-	if e := g.entities[id]; e != nil {
-		return e
-	}
 	var alias *entity
-	for _, e := range g.entities {
-		if e.standard == id || slices.Contains(e.stixIDs, id) {
+	for _, e := range g.known(id) {
+		switch {
+		case e.internal == id || e.standard == id || slices.Contains(e.stixIDs, id):
 			return e
-		}
-		if slices.Contains(e.aliasIDs, id) {
+		case slices.Contains(e.aliasIDs, id):
 			alias = e
 		}
 	}
 	return alias
+}
+
+// known are the living entities that stand, or once stood, under a key.
+func (g *graph) known(key string) []*entity {
+	var out []*entity
+	for _, e := range g.index[key] {
+		if g.entities[e.internal] == e {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// note enters an entity into the index under all that it is looked up by.
+func (g *graph) note(e *entity) {
+	keys := slices.Concat([]string{e.internal, e.standard}, e.stixIDs, e.aliasIDs)
+	switch e.kind {
+	case relationKind:
+		keys = append(keys, relationKey(e.relation, e.from, e.to), "end "+e.from, "end "+e.to)
+	case labelKind:
+		keys = append(keys, "label "+e.text("value"))
+	}
+	for _, k := range keys {
+		if !slices.Contains(g.index[k], e) {
+			g.index[k] = append(g.index[k], e)
+		}
+	}
+}
+
+func relationKey(relation, from, to string) string {
+	return "relation " + relation + " " + from + " " + to
 }
 
 // visible is find for one user.
@@ -127,8 +159,10 @@ func (g *graph) visible(a *account, id string) *entity {
 // all returns the entities that match, in the platform's reading order: by
 // type, then age.
 func (g *graph) all(match func(*entity) bool) []*entity {
-	out := slices.Collect(maps.Values(g.entities))
-	out = slices.DeleteFunc(out, func(e *entity) bool { return !match(e) })
+	return ordered(slices.DeleteFunc(slices.Collect(maps.Values(g.entities)), func(e *entity) bool { return !match(e) }))
+}
+
+func ordered(out []*entity) []*entity {
 	slices.SortFunc(out, func(a, b *entity) int {
 		if a.kind == b.kind || a.kind.entity == b.kind.entity {
 			return a.order - b.order
@@ -150,6 +184,7 @@ func (p *Platform) add(e *entity) *entity {
 	e.created = p.now()
 	e.updated = e.created
 	p.graph.entities[e.internal] = e
+	p.graph.note(e)
 	return e
 }
 

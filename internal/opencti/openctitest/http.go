@@ -137,11 +137,7 @@ func refuse(w http.ResponseWriter, fails []*failure) {
 func (p *Platform) answer(w http.ResponseWriter, r *http.Request, req *request) {
 	doc := p.parse(req.query)
 	if doc.fails != nil {
-		p.mu.Lock()
-		for _, f := range doc.fails {
-			p.violate("document", "%s", f.message)
-		}
-		p.mu.Unlock()
+		p.blame(r, "document", doc.fails)
 		refuse(w, doc.fails)
 		return
 	}
@@ -156,11 +152,7 @@ func (p *Platform) answer(w http.ResponseWriter, r *http.Request, req *request) 
 	}
 	vars, fails := p.coerce(op, req.variables)
 	if fails != nil {
-		p.mu.Lock()
-		for _, f := range fails {
-			p.violate(op.Name, "%s", f.message)
-		}
-		p.mu.Unlock()
+		p.blame(r, op.Name, fails)
 		refuse(w, fails)
 		return
 	}
@@ -176,6 +168,19 @@ func (p *Platform) answer(w http.ResponseWriter, r *http.Request, req *request) 
 		return
 	}
 	send(w, status, body)
+}
+
+// blame records a refused request as a violation, unless it is a worker's, which
+// hands on what others have sent.
+func (p *Platform) blame(r *http.Request, where string, fails []*failure) {
+	if r.Header.Get("opencti-applicant-id") != "" {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, f := range fails {
+		p.violate(where, "%s", f.message)
+	}
 }
 
 func (p *Platform) refuseSchema(w http.ResponseWriter) {

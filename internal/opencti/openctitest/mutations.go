@@ -49,7 +49,7 @@ func (p *Platform) mutations(a *account) map[string]any {
 			in, _ := args["input"].(map[string]any)
 			v, _ := in["value"].(string)
 			value := p.label(a, v)
-			for _, e := range p.graph.all(func(e *entity) bool { return e.kind == labelKind && e.text("value") == value }) {
+			for _, e := range p.graph.known("label " + value) {
 				return p.view(a, e), nil
 			}
 			return nil, functional("Label is blank", nil)

@@ -46,6 +46,7 @@ func (p *Platform) patch(a *account, e *entity, edits []edit) error {
 	}
 	if changed {
 		e.updated = p.now()
+		p.graph.note(e)
 	}
 	return nil
 }

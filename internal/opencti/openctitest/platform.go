@@ -91,6 +91,7 @@ type Platform struct {
 	calls      map[string]int
 	imported   int
 	skipped    int
+	added      int           // by an importer's mutations
 	retry      string        // opencti-retry-number of the request at hand
 	changed    chan struct{} // closed and replaced at each change
 }
@@ -121,7 +122,7 @@ func New(cfg Config) (*Platform, error) {
 	}
 	p := &Platform{
 		cfg: cfg, gen: cfg.Generation, schema: schema, small: cfg.Schema == "", served: make(chan struct{}),
-		graph:      graph{entities: map[string]*entity{}, files: map[string]*storedFile{}},
+		graph:      graph{entities: map[string]*entity{}, index: map[string][]*entity{}, files: map[string]*storedFile{}, owned: map[string][]*storedFile{}},
 		connectors: map[string]*connector{}, works: map[string]*work{}, calls: map[string]int{}, changed: make(chan struct{}),
 	}
 	p.faults = newFaults(p)

@@ -31,8 +31,10 @@ func (p *Platform) queries(a *account) map[string]any {
 				return nil, err
 			}
 			var out []*object
-			for _, e := range p.graph.all(func(e *entity) bool { return match(e) && test(e) && a.sees(e) && meets(e, args) }) {
-				out = append(out, p.view(a, e))
+			for _, e := range p.graph.candidates(args["filters"]) {
+				if match(e) && test(e) && a.sees(e) && meets(e, args) {
+					out = append(out, p.view(a, e))
+				}
 			}
 			return connection(typ, out, args), nil
 		}

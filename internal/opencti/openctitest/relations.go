@@ -73,6 +73,7 @@ func (p *Platform) upsertRelation(a *account, in *input, refs resolved) (*entity
 	}
 	e.markings = p.accumulate(nil, refs.markings)
 	e.adopt(in, false)
+	p.graph.note(e)
 	p.record(a, e, "create", "", nil, "")
 	return e, nil
 }
@@ -80,19 +81,19 @@ func (p *Platform) upsertRelation(a *account, in *input, refs resolved) (*entity
 // matchRelation finds the relation by id, or by its ends, type and dates within
 // thirty days. An undated one lies in 1970, so a dated one is another.
 func (p *Platform) matchRelation(in *input, standard string, from, to *entity, start, stop time.Time) *entity {
-	found := p.graph.all(func(e *entity) bool {
-		return e.kind == relationKind && (e.answers(standard) || in.given != "" && e.answers(in.given))
-	})
-	if len(found) > 0 {
-		return found[0]
+	for _, id := range []string{standard, in.given} {
+		for _, e := range p.graph.known(id) {
+			if e.kind == relationKind && e.answers(id) {
+				return e
+			}
+		}
 	}
 	const window = 30 * 24 * time.Hour
 	near := func(a, b time.Time) bool { return a.Sub(b).Abs() <= window }
-	found = p.graph.all(func(e *entity) bool {
-		return e.relation == in.relation && e.from == from.internal && e.to == to.internal && near(e.start, start) && near(e.stop, stop)
-	})
-	if len(found) > 0 {
-		return found[0]
+	for _, e := range p.graph.known(relationKey(in.relation, from.internal, to.internal)) {
+		if near(e.start, start) && near(e.stop, stop) {
+			return e
+		}
 	}
 	return nil
 }
@@ -109,5 +110,5 @@ func (p *Platform) mergeRelation(a *account, e *entity, in *input, refs resolved
 
 // links are the relations that touch an entity.
 func (g *graph) links(e *entity) []*entity {
-	return g.all(func(r *entity) bool { return r.kind == relationKind && (r.from == e.internal || r.to == e.internal) })
+	return g.known("end " + e.internal)
 }

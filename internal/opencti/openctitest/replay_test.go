@@ -200,6 +200,9 @@ func (r *replay) entry(t *testing.T, e *entry) {
 		}
 	}
 	r.drain(t, func() bool { return false })
+	for _, v := range r.p.TakeViolations() {
+		t.Logf("VIOL %s: %s", e.Name, v)
+	}
 	if e.After == nil {
 		return
 	}

@@ -43,10 +43,8 @@ func (p *Platform) purge(id string) error {
 		if t.id != id {
 			continue
 		}
-		for fid, f := range p.graph.files {
-			if f.owner == t.main.internal {
-				delete(p.graph.files, fid)
-			}
+		for _, f := range append([]*storedFile(nil), p.graph.owned[t.main.internal]...) {
+			p.graph.drop(f.id)
 		}
 		p.graph.trash = append(p.graph.trash[:i], p.graph.trash[i+1:]...)
 		return nil

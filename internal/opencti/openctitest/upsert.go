@@ -127,8 +127,8 @@ func (p *Platform) resolve(a *account, in *input) (resolved, error) {
 // label returns the value of an existing label, by value or id, or makes one
 // where the user may; else the label vanishes without an error.
 func (p *Platform) label(a *account, s string) string {
-	for _, e := range p.graph.entities {
-		if e.kind == labelKind && (e.answers(s) || e.text("value") == fold(s)) {
+	for _, e := range append(p.graph.known(s), p.graph.known("label "+fold(s))...) {
+		if e.kind == labelKind {
 			return e.text("value")
 		}
 	}
@@ -185,7 +185,15 @@ func (p *Platform) match(in *input, standard string, aliases []string) *entity {
 		ids = addNew(ids, in.given)
 	}
 	hit := func(ids []string) []*entity {
-		return p.graph.all(func(e *entity) bool { return e.kind == in.kind && slices.ContainsFunc(ids, e.answers) })
+		var out []*entity
+		for _, id := range ids {
+			for _, e := range p.graph.known(id) {
+				if e.kind == in.kind && e.answers(id) && !slices.Contains(out, e) {
+					out = append(out, e)
+				}
+			}
+		}
+		return ordered(out)
 	}
 	if found := hit(ids); len(found) > 0 {
 		if len(found) > 1 {
@@ -213,7 +221,7 @@ func (p *Platform) match(in *input, standard string, aliases []string) *entity {
 func (p *Platform) unowned(k *kind, aliases []string, match *entity) []string {
 	return slices.DeleteFunc(aliases, func(s string) bool {
 		id := aliasID(k, s)
-		for _, e := range p.graph.entities {
+		for _, e := range p.graph.known(id) {
 			if e != match && e.kind == k && e.answers(id) {
 				return true
 			}
@@ -235,6 +243,7 @@ func (p *Platform) create(a *account, in *input, standard string, aliases []stri
 	e.markings = p.accumulate(nil, refs.markings)
 	e.confidence = a.effective(in)
 	e.adopt(in, false)
+	p.graph.note(e)
 	p.record(a, e, "create", "", nil, e.text("content"))
 	return e
 }
@@ -285,6 +294,7 @@ func (p *Platform) merge(a *account, e *entity, in *input, aliases []string, ref
 	}
 	if changed {
 		e.updated = p.now()
+		p.graph.note(e)
 	}
 }
 

@@ -96,8 +96,10 @@ func (p *Platform) markingViews(a *account, ids []string) []*object {
 
 func (p *Platform) labelViews(a *account, e *entity) []*object {
 	out := []*object{}
-	for _, l := range p.graph.all(func(x *entity) bool { return x.kind == labelKind && slices.Contains(e.labels, x.text("value")) }) {
-		out = append(out, p.view(a, l))
+	for _, v := range e.labels {
+		for _, l := range p.graph.known("label " + v) {
+			out = append(out, p.view(a, l))
+		}
 	}
 	return out
 }
