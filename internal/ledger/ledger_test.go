@@ -34,6 +34,7 @@ type desk struct {
 	store *store.Store
 	now   time.Time
 	conf  ledger.Config
+	sends int
 }
 
 func open(t testing.TB, change ...func(*ledger.Config)) *desk {
@@ -99,13 +100,13 @@ func (d *desk) due(max int) ledger.Batch {
 func (d *desk) deliver() []timeline.Draft {
 	d.t.Helper()
 	var landed []timeline.Draft
-	for i := range 10_000 {
+	for range 10_000 {
 		b := d.due(50)
 		if b.Empty() {
 			return landed
 		}
-		receipt := fmt.Sprintf("deliver %d %d", d.now.UnixNano(), i)
-		d.ok(d.Send(d.t.Context(), receipt, b))
+		d.sends++
+		d.ok(d.Send(d.t.Context(), fmt.Sprintf("delivery %d", d.sends), b))
 		d.land(b)
 		landed = append(landed, b.Drafts...)
 	}
