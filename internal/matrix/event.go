@@ -111,12 +111,17 @@ func milliseconds(raw json.RawMessage) (int64, bool) {
 	return int64(f), true
 }
 
-// unreadable makes the row of an event that cannot be read.
+// unreadable makes the row of an event that cannot be read. What is no JSON is kept
+// as a JSON string, so that whoever stores the row need not care.
 func (a *Account) unreadable(room id.RoomID, e wireEvent, reason string) timeline.Unreadable {
 	name := e.ID
 	if name == "" {
 		sum := sha256.Sum256(e.Raw)
 		name = id.EventID("$unreadable-" + base64.RawURLEncoding.EncodeToString(sum[:]))
 	}
-	return timeline.Unreadable{Room: room, ID: name, Raw: e.Raw, Reason: reason, Received: a.received()}
+	kept := e.Raw
+	if !json.Valid(kept) {
+		kept, _ = json.Marshal(string(e.Raw)) // a string always has a JSON form
+	}
+	return timeline.Unreadable{Room: room, ID: name, Raw: kept, Reason: reason, Received: a.received()}
 }

@@ -228,6 +228,13 @@ func (d *diary) failNext() {
 	}
 }
 
+// watch calls f with each batch, inside the transaction.
+func (d *diary) watch(f func(timeline.Batch) error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fail = f
+}
+
 func (d *diary) Record(ctx context.Context, b timeline.Batch) error {
 	text, err := json.Marshal(b)
 	if err != nil {
