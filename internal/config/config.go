@@ -52,8 +52,8 @@ type Matrix struct {
 	Server Homeserver `env:"MATRIX_SERVER" need:"always"`
 	// The bot's full Matrix id, such as `@octi:example.org`.
 	UserID UserID `env:"MATRIX_USER_ID" need:"always"`
-	// The bot's password, used once: its device is kept in the store. Required, unless there is an access token.
-	Password Secret `env:"MATRIX_PASSWORD"`
+	// The bot's password, used once: its device is kept in the store.
+	Password Secret `env:"MATRIX_PASSWORD" need:"login"`
 	// Instead of the password: a token made for this connector alone.
 	AccessToken Secret `env:"MATRIX_ACCESS_TOKEN"`
 	// Name of the bot's device, as others see it.
@@ -103,10 +103,8 @@ type MQ struct {
 	SSLCA string `env:"MQ_USE_SSL_CA" for:"platform"`
 	// Client certificate, as PEM text or the path of a file.
 	SSLCert string `env:"MQ_USE_SSL_CERT" for:"platform"`
-	// Key of the client certificate, as PEM text or the path of a file.
+	// Key of the client certificate, without a passphrase, as PEM text or the path of a file.
 	SSLKey Secret `env:"MQ_USE_SSL_KEY" for:"platform"`
-	// Passphrase of that key.
-	SSLPassphrase Secret `env:"MQ_USE_SSL_PASSPHRASE" for:"platform"`
 	// Whether a broker whose certificate cannot be verified is refused.
 	SSLRejectUnauthorized bool `env:"MQ_USE_SSL_REJECT_UNAUTHORIZED" default:"true" for:"platform"`
 }

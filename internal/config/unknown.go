@@ -25,6 +25,7 @@ var unread = map[string]string{
 	"CONNECTOR_LISTEN_PROTOCOL":             reasonNotImport,
 	"CONNECTOR_LIVE_STREAM_ID":              reasonNotImport,
 	"CONNECTOR_UPDATE_EXISTING_DATA":        reasonNotRead,
+	"MQ_USE_SSL_PASSPHRASE":                 reasonNotRead,
 	"OPENCTI_CUSTOM_HEADERS":                reasonNotRead,
 	"MATRIX_RECOVERY_KEY":                   reasonNotRead,
 	"MATRIX_RECOVERY_KEY_FILE":              reasonNotRead,

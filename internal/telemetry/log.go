@@ -32,7 +32,7 @@ func NewLog(c LogConfig) *slog.Logger {
 	if c.Level == nil {
 		c.Level = slog.LevelInfo
 	}
-	s := &sink{config: c, hide: hider(c.Hide)}
+	s := &sink{config: c, hide: Hide(c.Hide)}
 	options := &slog.HandlerOptions{Level: c.Level, ReplaceAttr: withoutHead}
 	if c.JSON {
 		return slog.New(&handler{sink: s, attributes: slog.NewJSONHandler(&s.buffer, options)})
@@ -136,8 +136,8 @@ func withoutHead(groups []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// hider replaces the secrets, as they are and as JSON writes them.
-func hider(secrets []string) *strings.Replacer {
+// Hide replaces the secrets by [redacted], as they are and as JSON writes them.
+func Hide(secrets []string) *strings.Replacer {
 	const least = 8
 	var pairs []string
 	for _, secret := range secrets {

@@ -1,0 +1,158 @@
+package cli
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/matrix-connector/matrix-connector/internal/config"
+)
+
+// Exit codes.
+const (
+	exitFine   = 0
+	exitFailed = 1
+	exitUsage  = 2 // arguments or settings are wrong
+)
+
+// program is the name in front of errors and hints.
+const program = "matrix-connector"
+
+// grammar is the command line as kong reads it. Help is our own text: one page a
+// command, in help/.
+type grammar struct {
+	Help    bool `short:"h"`
+	Version bool
+
+	Run        runCommand     `cmd:"" default:"1"`
+	Export     exportCommand  `cmd:""`
+	VersionOf  versionCommand `cmd:"" name:"version"`
+	HelpOnThis helpCommand    `cmd:"" name:"help"`
+}
+
+// invocation is what a command may use of the outside.
+type invocation struct {
+	environ        []string
+	stdout, stderr io.Writer
+}
+
+//go:embed help/*.txt
+var helpPages embed.FS
+
+// Main runs the command line args (without the program's name) until it is done or
+// ctx ends, and returns the exit code. environ is the environment as os.Environ
+// gives it; stdin is there for commands that ask, of which there is none yet.
+func Main(ctx context.Context, args, environ []string, _ io.Reader, stdout, stderr io.Writer) int {
+	in := &invocation{environ: environ, stdout: stdout, stderr: stderr}
+	var g grammar
+	parser, err := kong.New(&g, kong.Name(program), kong.NoDefaultHelp(), kong.Writers(stdout, stderr), kong.Exit(func(int) {}))
+	if err != nil {
+		return in.fail(err, "")
+	}
+	parsed, err := parser.Parse(args)
+	switch {
+	case g.Help && err == nil:
+		return in.help(parsed.Selected().Name, args)
+	case g.Help:
+		return in.help("", args)
+	case err != nil:
+		in.complain(err.Error(), program+" --help shows what can be done")
+		return exitUsage
+	case g.Version:
+		return g.VersionOf.run(in)
+	}
+	switch parsed.Selected().Name {
+	case "export":
+		return g.Export.run(ctx, in)
+	case "version":
+		return g.VersionOf.run(in)
+	case "help":
+		return in.help(g.HelpOnThis.Command, args)
+	default:
+		return g.Run.run(ctx, in)
+	}
+}
+
+// helpCommand shows a page of help.
+type helpCommand struct {
+	Command string `arg:"" optional:""`
+}
+
+// help shows the page of a command. The page of run, which is what happens without
+// a command, is shown to those who asked for it by name.
+func (in *invocation) help(command string, args []string) int {
+	page := "help/" + command + ".txt"
+	if command == "" || command == "help" || command == "run" && !contains(args, "run") {
+		page = "help/" + program + ".txt"
+	}
+	text, err := helpPages.ReadFile(page)
+	if err != nil {
+		in.complain(fmt.Sprintf("there is no command %q", command), program+" --help shows what can be done")
+		return exitUsage
+	}
+	if _, err := in.stdout.Write(text); err != nil {
+		return in.fail(fmt.Errorf("write help: %w", err), "")
+	}
+	return exitFine
+}
+
+func contains(args []string, word string) bool {
+	for _, a := range args {
+		if a == word {
+			return true
+		}
+	}
+	return false
+}
+
+// complain writes an error and what to do about it.
+func (in *invocation) complain(wrong string, hints ...string) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: error: %s\n", program, wrong)
+	for _, hint := range hints {
+		if hint != "" {
+			fmt.Fprintf(&b, "%s: hint: %s\n", program, hint)
+		}
+	}
+	_, _ = io.WriteString(in.stderr, b.String()) // there is nobody else to tell
+}
+
+// fail ends a command with an error.
+func (in *invocation) fail(err error, hint string) int {
+	in.complain(err.Error(), hint)
+	return exitFailed
+}
+
+// hintOf is what an error says a person can do; empty when it says nothing.
+func hintOf(err error) string {
+	var h interface{ Hint() string }
+	if errors.As(err, &h) {
+		return h.Hint()
+	}
+	return ""
+}
+
+// settings reads the settings, or tells all that is wrong with them.
+func (in *invocation) settings(purpose config.Purpose) (*config.Config, bool) {
+	c, err := config.Load(config.Input{Environ: in.environ, Folders: folders(), Purpose: purpose})
+	if err == nil {
+		return c, true
+	}
+	problems, ok := errors.AsType[config.Problems](err)
+	if !ok {
+		in.complain(err.Error())
+		return nil, false
+	}
+	for _, p := range problems {
+		in.complain(p.Error(), p.Cure)
+	}
+	if len(problems) > 1 {
+		in.complain(fmt.Sprintf("%d settings are wrong; nothing was started", len(problems)))
+	}
+	return nil, false
+}
