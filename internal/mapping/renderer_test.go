@@ -254,7 +254,7 @@ var corpus = []string{
 	"if (a==b && c==d) return", "==marked==", "=r=red==", "======", "a\n======\nb", "====\n====", "YWJj==\nZGVm==", "x == y and y == z", "`==a==`", "==`a`==", "a\\==b==", "=x= ==", "http://x.example/?a==b==c",
 	"password: `hunter2*`", "regex: ^[a-z]+\\.(exe|dll)$ and \\d+\\_x", "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "HKLM\\Software\\Microsoft\\*", "\u202egpj.exe", "evil\u202e.com", "a\u2028b\u2029c\u0085d\ve\ff",
 	"zero\u200bwidth", "\ufeffbom", "nul\u0000 bell\u0007 esc\u001b[0m", "tab\tinside\t\ttwo", "\u00a0nbsp\u00a0", "\u3000", "a\n\u3000\nb", "العربية *مائل* ‏", "😀*a*😀", "*😀*", "«*a*»", "a*«b»*c", "€*x*€", "_€_a_", "**€**b", "~€~b",
-	"@room: *please* look", "- [ ] task\n- [x] done", "Term\n: definition", "$$\nx\n$$", ":::note\nx\n:::", "---\ntitle: x\n---", "a  \nb\\\nc", "trailing   ", "   leading", "*\n_\n~\n`\n-\n+\n=\n#\n>\n|", "1)\n2)", "\\", "\\\\", "[", "]", "](", "![](", "!", "&", ";", "|",
+	"@room: *please* look", "- [ ] task\n- [x] done", "Term\n: definition", "$$\nx\n$$", ":::note\nx\n:::", "---\ntitle: x\n---", "a  \nb\\\nc", "trailing   ", "   leading", "*.exe\n***\n__", "_x\n___", "*\n_\n~\n`\n-\n+\n=\n#\n>\n|", "1)\n2)", "\\", "\\\\", "[", "]", "](", "![](", "!", "&", ";", "|",
 }
 
 // More texts, and others, for an hour with nothing better to do.
