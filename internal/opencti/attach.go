@@ -3,8 +3,12 @@ package opencti
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -16,8 +20,9 @@ import (
 )
 
 // Attach uploads a file to a landed message. The content is streamed: nothing of
-// it is held in memory, and the length is announced, so that a reader that ends
-// early fails the upload. The file counts as attached only when it is read back
+// it is held in memory. A reader that ends early, goes on for longer, fails, or
+// gives other bytes than the hash tells fails the upload before the platform has
+// all of it. The file counts as attached only when it is read back
 // at the object, with its size, as far as the platform tells it, and its marking.
 //
 // The marking is named by the platform's internal id every time: nothing is
@@ -111,7 +116,8 @@ func (p *Platform) upload(ctx context.Context, to stix.ID, f stix.File, m markin
 	if err := form.Close(); err != nil {
 		return storedFile{}, &Error{Class: Permanent, Op: opImportPush, cause: err}
 	}
-	body := io.MultiReader(bytes.NewReader(frame.Bytes()[:head]), r, bytes.NewReader(frame.Bytes()[head:]))
+	content := &exact{r: r, left: f.Bytes, sum: sha256.New(), want: f.SHA256}
+	body := io.MultiReader(bytes.NewReader(frame.Bytes()[:head]), content, bytes.NewReader(frame.Bytes()[head:]))
 	var out struct {
 		Edit struct {
 			File *storedFile `json:"importPush"`
@@ -124,6 +130,31 @@ func (p *Platform) upload(ctx context.Context, to stix.ID, f stix.File, m markin
 		return storedFile{}, &Error{Class: Temporary, Op: opImportPush, Code: "unexpected_shape"}
 	}
 	return *out.Edit.File, nil
+}
+
+// exact reads what was announced or fails. The failure comes before the end of
+// the form is sent: a server that has seen that end may keep what came before it,
+// whatever length was announced.
+type exact struct {
+	r    io.Reader
+	left int64
+	sum  hash.Hash
+	want string // SHA-256 in lower-case hex; empty where it is not known
+}
+
+func (e *exact) Read(p []byte) (int, error) {
+	n, err := e.r.Read(p)
+	e.left -= int64(n)
+	e.sum.Write(p[:n])
+	switch {
+	case e.left < 0:
+		return 0, errors.New("file is longer than announced")
+	case errors.Is(err, io.EOF) && e.left > 0:
+		return n, io.ErrUnexpectedEOF
+	case errors.Is(err, io.EOF) && e.want != "" && hex.EncodeToString(e.sum.Sum(nil)) != e.want:
+		return n, errors.New("file is not the one that was announced")
+	}
+	return n, err
 }
 
 // writeFields writes everything that stands before the file's content.

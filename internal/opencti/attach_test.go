@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -113,16 +114,23 @@ func TestAnOlderVersionThanTheStoredOneIsNotTakenForAttached(t *testing.T) {
 	}
 }
 
-func TestAReaderThatEndsEarlyFailsTheUpload(t *testing.T) {
-	s, m := spoken(t, openctitest.Gen7)
-	f := file("a.txt", "hello", sentAt)
-	f.Bytes = 500
-	err := s.platform.Attach(t.Context(), m.ID, f, strings.NewReader("hello"))
-	if err == nil || opencti.ClassOf(err) != opencti.Temporary {
-		t.Errorf("%v", err)
-	}
-	if got := s.octi.Files(string(m.ID)); len(got) != 0 {
-		t.Errorf("files %+v", got)
+func TestAReaderThatDoesNotGiveWhatWasAnnouncedFailsTheUpload(t *testing.T) {
+	for name, r := range map[string]io.Reader{
+		"it ends early":       strings.NewReader("hell"),
+		"it goes on":          strings.NewReader("hello, world"),
+		"it gives other":      strings.NewReader("HELLO"),
+		"it fails at the end": io.MultiReader(strings.NewReader("hello"), iotest.ErrReader(errors.New("wrong hash"))),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, m := spoken(t, openctitest.Gen7)
+			err := s.platform.Attach(t.Context(), m.ID, file("a.txt", "hello", sentAt), r)
+			if err == nil || opencti.ClassOf(err) != opencti.Temporary {
+				t.Errorf("%v", err)
+			}
+			if got := s.octi.Files(string(m.ID)); len(got) != 0 {
+				t.Errorf("files %+v", got)
+			}
+		})
 	}
 }
 
@@ -151,7 +159,7 @@ func TestALargeFileCostsNoMemory(t *testing.T) {
 	s, m := spoken(t, openctitest.Gen7)
 	const size = 256 << 20
 	f := file("big.bin", "", sentAt)
-	f.Bytes, f.MediaType = size, "application/octet-stream"
+	f.Bytes, f.SHA256, f.MediaType = size, "", "application/octet-stream"
 	before := allocated()
 	if err := s.platform.Attach(t.Context(), m.ID, f, io.LimitReader(zeros{}, size)); err != nil {
 		t.Fatal(err)

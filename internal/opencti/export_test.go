@@ -1,6 +1,10 @@
 package opencti
 
-import "context"
+import (
+	"context"
+
+	"github.com/matrix-connector/matrix-connector/internal/stix"
+)
 
 // What tests outside the package need of its inside.
 type (
@@ -26,3 +30,9 @@ func (p *Platform) DialWith(dial func(context.Context, Broker) (Wire, error)) { 
 
 // MessageLimit is the broker's limit as far as it is known.
 func (p *Platform) MessageLimit() int { return p.queue.messageLimit() }
+
+// ReadWorkError gives what is understood of a work error.
+func ReadWorkError(message, source string) (item stix.ID, reason string, final bool) {
+	e := workError{Message: message, Source: source}
+	return e.item(), e.refusal().reason(), e.refusal().final()
+}

@@ -184,18 +184,14 @@ func classify(op string, status int, a answer) *Error {
 }
 
 func classOf(op, code, phrase string) Class {
-	// A lock that could not be had stands only in the text, beside a code that
-	// says nothing (seen on 6.7.5 and 7.260318.0).
-	if phrase == phraseLock {
-		return Temporary
-	}
 	switch code {
 	case "AUTH_REQUIRED", "AUTH_FAILURE", "FORBIDDEN_ACCESS", "LTS_REQUIRED_ACTIVATION", "ACCESS_REQUIRED":
 		return Unauthorized
 	case "ALREADY_DELETED_ERROR", "RESOURCE_NOT_FOUND", "WORK_NOT_ALIVE":
 		return Gone
 	case "INTERNAL_SERVER_ERROR":
-		// An edit of what is not there fails in the platform's own code.
+		// A lock that could not be had has this code, too, and is named in the text
+		// alone. An edit of what is not there fails in the platform's own code.
 		if phrase == phraseUndefined && isEdit(op) {
 			return Gone
 		}
@@ -204,8 +200,8 @@ func classOf(op, code, phrase string) Class {
 		}
 		return Temporary
 	case "FUNCTIONAL_ERROR", "UNSUPPORTED_ERROR":
-		switch phrase {
-		case phraseNoConnector, phraseNoUpload, phraseNoDomain:
+		// Only where they belong: a message may echo what somebody wrote.
+		if absentPhrase[op] != "" && phrase == absentPhrase[op] {
 			return Gone
 		}
 		return Permanent
@@ -213,6 +209,13 @@ func classOf(op, code, phrase string) Class {
 		return Permanent
 	}
 	return Temporary // MISSING_REFERENCE_ERROR, LOCK_ERROR, DATABASE_ERROR and what is not known
+}
+
+// absentPhrase is what an operation answers about what is not there.
+var absentPhrase = map[string]string{
+	opPing:        phraseNoConnector,
+	opImportPush:  phraseNoUpload,
+	opDomainPatch: phraseNoDomain,
 }
 
 func isEdit(op string) bool {

@@ -16,7 +16,7 @@ import (
 
 func TestAHalfDonePublicationLapsesAndItsWorkIsDeleted(t *testing.T) {
 	for _, c := range []struct {
-		name   string
+		name  string
 		fault func(*rabbit)
 	}{
 		{"the connection breaks at the second message", func(r *rabbit) { r.cut = 4 }},

@@ -47,9 +47,9 @@ func (r refusal) final() bool {
 	return false
 }
 
-// errorName finds the value of 'name' in the text of a Python dict. Python
-// quotes a text with an apostrophe in it by double quotes.
-var errorName = regexp.MustCompile(`['"]name['"]\s*:\s*['"]([A-Z0-9_]{3,64})['"]`)
+// errorName finds the value of 'name' in the text of a Python dict, which begins
+// with it. What follows may hold somebody's words.
+var errorName = regexp.MustCompile(`^\s*\{\s*['"]name['"]\s*:\s*['"]([A-Z0-9_]{3,64})['"]`)
 
 // stixID finds an id in a sentence.
 var stixID = regexp.MustCompile(`[a-z0-9-]+--[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
@@ -61,7 +61,7 @@ func (e workError) refusal() refusal {
 		r.Code = m[1]
 	}
 	r.Phrase = phraseOf(e.Message)
-	if r.Phrase == phraseLock {
+	if r.Phrase == phraseLock && r.Code == "INTERNAL_SERVER_ERROR" {
 		r.Code = "LOCK_ERROR"
 	}
 	return r
