@@ -1,0 +1,45 @@
+package connector
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/matrix-connector/matrix-connector/internal/ledger"
+	"github.com/matrix-connector/matrix-connector/internal/mapping"
+	"github.com/matrix-connector/matrix-connector/internal/stix"
+	"github.com/matrix-connector/matrix-connector/internal/store"
+)
+
+// Deliverer is the deliverer for tests: one turn at a time.
+type Deliverer struct{ d *deliverer }
+
+func NewDeliverer(l *ledger.Ledger, st *store.Store, s Sink, m *mapping.Mapper, now func() time.Time) *Deliverer {
+	return &Deliverer{&deliverer{
+		ledger: l, store: st, sink: s, mapper: m, log: slog.New(slog.DiscardHandler), now: now, rows: maxObjects,
+	}}
+}
+
+func (d *Deliverer) Turn(ctx context.Context) (more bool, err error) { return d.d.turn(ctx) }
+
+// Attacher is the attacher for tests.
+type Attacher struct{ t *attacher }
+
+func NewAttacher(l *ledger.Ledger, st *store.Store, s Sink, m *mapping.Mapper) *Attacher {
+	return &Attacher{&attacher{ledger: l, store: st, sink: s, mapper: m, log: slog.New(slog.DiscardHandler)}}
+}
+
+func (a *Attacher) Turn(ctx context.Context) (more bool, err error) { return a.t.turn(ctx) }
+
+func ForeignRoom(f stix.Found, room, key string) bool   { return foreignRoom(f, room, key) }
+func ForeignPerson(f stix.Found, user, key string) bool { return foreignPerson(f, user, key) }
+func Poll(n int) time.Duration                          { return poll(n) }
+
+type Pace = pace
+
+func NewPace(log *slog.Logger, now func() time.Time) *Pace {
+	return &pace{log: log, what: "test", now: now}
+}
+func (p *pace) After(err error, class string, delay time.Duration) time.Duration {
+	return p.after(err, classified{class: class, delay: delay})
+}

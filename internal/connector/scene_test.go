@@ -1,0 +1,162 @@
+package connector_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"github.com/matrix-connector/matrix-connector/internal/connector"
+	"github.com/matrix-connector/matrix-connector/internal/ledger"
+	"github.com/matrix-connector/matrix-connector/internal/mapping"
+	"github.com/matrix-connector/matrix-connector/internal/stix"
+	"github.com/matrix-connector/matrix-connector/internal/store"
+	"github.com/matrix-connector/matrix-connector/internal/timeline"
+)
+
+const (
+	den   = id.RoomID("!den:example.org")
+	alice = id.UserID("@alice:example.org")
+)
+
+// scene is a ledger with a store of its own, a fake sink and a clock that stands
+// still until it is moved.
+type scene struct {
+	t      *testing.T
+	ctx    context.Context
+	store  *store.Store
+	ledger *ledger.Ledger
+	sink   *fakeSink
+	mapper *mapping.Mapper
+	out    *connector.Deliverer
+	clock  time.Time
+	events int
+}
+
+func newScene(t *testing.T) *scene {
+	t.Helper()
+	s := &scene{t: t, ctx: t.Context(), clock: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+	var err error
+	if s.store, err = store.Open(s.ctx, store.Config{Path: t.TempDir(), Key: []byte("a key for tests")}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	s.ledger = ledger.New(ledger.Config{Store: s.store, Clock: s.now, Self: "@bot:example.org"})
+	if err := s.ledger.Open(s.ctx); err != nil {
+		t.Fatal(err)
+	}
+	s.sink = newSink(t, s.ledger)
+	s.mapper = mapping.New(mapping.Config{Marking: stix.TLPAmber.MarkingID()})
+	s.restart()
+	return s
+}
+
+func (s *scene) now() time.Time { return s.clock }
+
+// restart is a new process on the same store.
+func (s *scene) restart() {
+	s.out = connector.NewDeliverer(s.ledger, s.store, s.sink, s.mapper, s.now)
+}
+
+// says records a text message of alice in the den.
+func (s *scene) says(text string) id.EventID {
+	return s.hears(den, alice, map[string]any{"msgtype": "m.text", "body": text})
+}
+
+func (s *scene) hears(room id.RoomID, sender id.UserID, content map[string]any) id.EventID {
+	s.t.Helper()
+	s.events++
+	event := id.EventID(fmt.Sprintf("$event%d", s.events))
+	body, err := json.Marshal(content)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.record(timeline.Batch{
+		Rooms: []timeline.Room{{ID: room, Name: "The den", Membership: timeline.MembershipJoin, Server: "example.org"}},
+		Events: []timeline.Event{{
+			Room: room, ID: event, Sender: sender, SenderName: "Alice", RoomName: "The den", Type: "m.room.message",
+			Sent: s.clock, Received: s.clock, Content: body, Raw: body, Live: true,
+		}},
+	})
+	return event
+}
+
+func (s *scene) record(b timeline.Batch) {
+	s.t.Helper()
+	if err := s.ledger.Record(s.ctx, b); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// delivers runs turns until there is nothing to do, and gives the errors on the
+// way.
+func (s *scene) delivers() (errs []error) {
+	s.t.Helper()
+	for range 200 {
+		more, err := s.out.Turn(s.ctx)
+		if err != nil {
+			errs = append(errs, err)
+		} else if !more {
+			return errs
+		}
+		if len(errs) > 20 {
+			break
+		}
+	}
+	s.t.Fatalf("delivery does not come to rest: %v", errs)
+	return nil
+}
+
+// lets time pass.
+func (s *scene) waits(d time.Duration) { s.clock = s.clock.Add(d) }
+
+// states gives the number of posts by state.
+func (s *scene) posts() map[string]int {
+	s.t.Helper()
+	counts, err := s.ledger.Counts(s.ctx)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return counts.Posts
+}
+
+// why gives the reason of the dead post of an event.
+func (s *scene) why(event id.EventID) string {
+	s.t.Helper()
+	for m, err := range s.ledger.Missing(s.ctx) {
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if m.What == "post" && m.Event == event {
+			return m.State + ": " + m.Reason
+		}
+	}
+	return ""
+}
+
+func channelOf(room id.RoomID) stix.ID {
+	return mapping.New(mapping.Config{}).Channel(timeline.RoomState{Room: timeline.Room{ID: room}, Key: string(room)}).ID
+}
+
+// turnsUntil runs turns until something holds.
+func (s *scene) turnsUntil(holds func() bool) {
+	s.t.Helper()
+	for range 50 {
+		if holds() {
+			return
+		}
+		if _, err := s.out.Turn(s.ctx); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	s.t.Fatal("never came about")
+}
+
+func timelineRoom(key string) id.RoomID { return id.RoomID(key) }

@@ -1,0 +1,157 @@
+package connector_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/matrix-connector/matrix-connector/internal/connector"
+	"github.com/matrix-connector/matrix-connector/internal/ledger"
+	"github.com/matrix-connector/matrix-connector/internal/stix"
+)
+
+var _ connector.Sink = (*fakeSink)(nil)
+
+// fakeSink holds objects in memory, does what it is told to do wrong, and fails
+// the test when the order of calls is not that of the contract.
+type fakeSink struct {
+	t      *testing.T
+	ledger *ledger.Ledger
+
+	objects  map[stix.ID]stix.Object
+	files    map[stix.ID][]string
+	open     string // receipt that was published and not settled
+	begun    string // receipt that was not published yet
+	receipts int
+	sent     []string // types of published objects, one line a batch
+	amended  []stix.ID
+	renamed  []string
+
+	publishErr error                                  // of the next Publish
+	settleErr  []error                                // of the next Settles
+	verdict    func(stix.Object) (stix.Verdict, bool) // instead of Landed
+	found      map[stix.ID]stix.Found                 // beside the objects
+	attachErr  error                                  // of the next Attach
+}
+
+func newSink(t *testing.T, l *ledger.Ledger) *fakeSink {
+	return &fakeSink{t: t, ledger: l, objects: map[stix.ID]stix.Object{}, files: map[stix.ID][]string{}, found: map[stix.ID]stix.Found{}}
+}
+
+func (s *fakeSink) Begin(_ context.Context, objects int) (string, error) {
+	if s.open != "" {
+		s.t.Errorf("begin while %s is open", s.open)
+	}
+	if objects < 1 || objects > 100 {
+		s.t.Errorf("begin with %d objects", objects)
+	}
+	s.receipts++
+	s.begun = fmt.Sprintf("work_%d", s.receipts)
+	return s.begun, nil
+}
+
+func (s *fakeSink) Publish(ctx context.Context, receipt string, b stix.Bundle) error {
+	if receipt != s.begun {
+		s.t.Errorf("publish of %q, begun was %q", receipt, s.begun)
+	}
+	s.begun = ""
+	if stored, published, _, ok, err := s.ledger.InFlight(ctx); err != nil || !ok || stored != receipt || published {
+		s.t.Errorf("publish before the receipt is stored: %q %v %v %v", stored, published, ok, err)
+	}
+	if err := s.publishErr; err != nil {
+		s.publishErr = nil
+		return err
+	}
+	var types []string
+	seen := map[stix.ID]bool{}
+	for _, o := range b.Objects {
+		for _, ref := range o.Refs() {
+			_, there := s.objects[ref]
+			if _, found := s.found[ref]; !there && !found && !seen[ref] && !strings.HasPrefix(string(ref), "marking-definition--") {
+				s.t.Errorf("%s is sent before %s, to which it refers", o.ObjectID(), ref)
+			}
+		}
+		seen[o.ObjectID()] = true
+		types = append(types, o.ObjectType())
+	}
+	s.sent = append(s.sent, strings.Join(types, " "))
+	s.open = receipt
+	return nil
+}
+
+func (s *fakeSink) Settle(_ context.Context, receipt string, b stix.Bundle) (stix.Verdicts, error) {
+	if len(s.settleErr) > 0 {
+		err := s.settleErr[0]
+		s.settleErr = s.settleErr[1:]
+		if errors.Is(err, stix.ErrLapsed) {
+			s.open = ""
+		}
+		return nil, err
+	}
+	s.open = ""
+	out := stix.Verdicts{}
+	for _, o := range b.Objects {
+		out[o.ObjectID()] = stix.Verdict{State: stix.Landed}
+		if s.verdict != nil {
+			if v, ok := s.verdict(o); ok {
+				out[o.ObjectID()] = v
+				continue
+			}
+		}
+		s.objects[o.ObjectID()] = o
+	}
+	return out, nil
+}
+
+func (s *fakeSink) Amend(_ context.Context, b stix.Bundle) (stix.Verdicts, error) {
+	out := stix.Verdicts{}
+	for _, o := range b.Objects {
+		s.amended = append(s.amended, o.ObjectID())
+		if _, ok := s.objects[o.ObjectID()]; !ok {
+			out[o.ObjectID()] = stix.Verdict{State: stix.Missing}
+			continue
+		}
+		s.objects[o.ObjectID()] = o
+		out[o.ObjectID()] = stix.Verdict{State: stix.Landed}
+	}
+	return out, nil
+}
+
+func (s *fakeSink) Rename(_ context.Context, channel stix.ID, from, to string) (bool, error) {
+	s.renamed = append(s.renamed, from+" -> "+to)
+	if _, ok := s.objects[channel]; !ok {
+		return false, stix.ErrGone
+	}
+	return true, nil
+}
+
+func (s *fakeSink) Find(_ context.Context, ids []stix.ID) (map[stix.ID]stix.Found, error) {
+	out := map[stix.ID]stix.Found{}
+	for _, id := range ids {
+		if f, ok := s.found[id]; ok {
+			out[id] = f
+		} else if o, ok := s.objects[id]; ok {
+			out[id] = stix.Found{ID: id, Type: o.ObjectType()}
+		}
+	}
+	return out, nil
+}
+
+func (s *fakeSink) Attach(_ context.Context, to stix.ID, f stix.File, r io.Reader) error {
+	content, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	if err := s.attachErr; err != nil {
+		s.attachErr = nil
+		return err
+	}
+	if _, ok := s.objects[to]; !ok {
+		return stix.ErrGone
+	}
+	s.files[to] = append(s.files[to], fmt.Sprintf("%s %s %d", f.Name, f.MediaType, len(content)))
+	return nil
+}
