@@ -49,7 +49,7 @@ var homes = map[string][]string{
 	"github.com/vektah/gqlparser/v2":               {"opencti/openctitest", "opencti/graphql"},
 	"github.com/alecthomas/kong":                   {"cli"},
 	"golang.org/x/term":                            {"cli"},
-	"github.com/rs/zerolog":                        {"telemetry", "matrix"}, // the Matrix library is handed one
+	"github.com/rs/zerolog":                        {"matrix", "matrix/matrixtest"}, // the Matrix library is handed a silent one
 	"github.com/prometheus/client_golang":          {"telemetry"},
 	"gopkg.in/yaml.v3":                             {"config"},
 	"github.com/gabriel-vasile/mimetype":           {"matrix"},

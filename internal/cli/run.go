@@ -28,8 +28,12 @@ func (c *runCommand) run(ctx context.Context, in *invocation) int {
 func (in *invocation) connect(ctx context.Context, c connector.Config) int {
 	s := c.Settings
 	asJSON := s.OpenCTI.JSONLogging && !isTerminal(in.stderr)
+	level := s.Connector.LogLevel.Level()
+	if s.Matrix.Debug {
+		level = slog.LevelDebug // at which requests are logged
+	}
 	c.Log = telemetry.NewLog(telemetry.LogConfig{
-		Out: in.stderr, Level: s.Connector.LogLevel, JSON: asJSON, Name: string(s.Connector.Name), Hide: s.Secrets(),
+		Out: in.stderr, Level: level, JSON: asJSON, Name: string(s.Connector.Name), Hide: s.Secrets(),
 	})
 	c.Log.InfoContext(ctx, "starting", slog.String("version", version()), slog.String("server", string(s.Matrix.Server)),
 		slog.String("user_id", string(s.Matrix.UserID)))

@@ -80,7 +80,7 @@ type Matrix struct {
 	AutoImportFiles bool `env:"MATRIX_AUTO_IMPORT_FILES" default:"false" for:"platform"`
 	// What a link to a message starts with.
 	PermalinkBase Permalink `env:"MATRIX_PERMALINK_BASE" default:"https://matrix.to/#/"`
-	// Log HTTP traffic with the homeserver: method, path, status and time, never bodies or tokens.
+	// Log HTTP traffic with the homeserver: method, path, status and time, never bodies or tokens. Sets the log level to `debug`.
 	Debug bool `env:"MATRIX_DEBUG" default:"false"`
 }
 

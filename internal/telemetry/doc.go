@@ -1,5 +1,6 @@
 // Package telemetry says what the connector does: one stream of log lines in the
-// shape of OpenCTI's own connectors, for us and for the Matrix library alike.
+// shape of OpenCTI's own connectors. The Matrix library has no log: what it writes may
+// quote what was said, so that its errors are what we hear of it.
 //
 // A line is a JSON object with the keys timestamp, level, name, message and, where
 // there are any, attributes:

@@ -93,25 +93,3 @@ func TestLinesOfManyGoroutinesAreWhole(t *testing.T) {
 		t.Errorf("%d lines, want 400", n)
 	}
 }
-
-func TestTheMatrixLibraryTellsNoBodiesQueriesOrErrors(t *testing.T) {
-	var out strings.Builder
-	log := telemetry.NewLog(telemetry.LogConfig{Out: &out, JSON: true})
-	lib := telemetry.MatrixLog(log, true)
-	lib.Error().Str("method", "GET").Str("url", "https://hs/_matrix/client/v3/sync?since=canary").Int("status_code", 200).
-		Str("req_body", "canary").RawJSON("any", []byte(`{"body":"canary"}`)).Err(errors.New("canary")).Msg("Request failed")
-	got := out.String()
-	if strings.Contains(got, "canary") {
-		t.Fatalf("the library's line tells too much: %s", got)
-	}
-	want := `"message":"matrix library","attributes":{"component":"matrix library","failed":true,"method":"GET","path":"/_matrix/client/v3/sync","status":200,"step":"Request failed"}}`
-	if !strings.Contains(got, want) {
-		t.Errorf("got %s\nwant %s", got, want)
-	}
-	out.Reset()
-	quiet := telemetry.MatrixLog(log, false)
-	quiet.Error().Msg("x")
-	if out.Len() > 0 {
-		t.Errorf("with debug off it says %s", out.String())
-	}
-}
