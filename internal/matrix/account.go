@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"maunium.net/go/mautrix"
@@ -79,7 +80,7 @@ type Account struct {
 	now     func() time.Time
 
 	// client is the only way to the homeserver. Set by Open, then read-only apart
-	// from its token, which changes under syncing.
+	// from its token, which is replaced under the client's own lock.
 	client *mautrix.Client
 
 	// crypto is the crypto lock: who holds its one place may use machine. Taken
@@ -88,7 +89,9 @@ type Account struct {
 	crypto  chan struct{}
 	machine *machine // guarded by crypto; nil after a rollback that could not be repaired yet
 
-	login credentials // set by Open, then read-only apart from the token (under syncing)
+	// acting is what the account acts with; set by Open, replaced by a new login
+	// (under syncing), read by everybody. Of a replaced one only the token differs.
+	acting atomic.Pointer[credentials]
 
 	syncing   sync.Mutex // held by Sync and Open
 	uploadAt  time.Time  // guarded by syncing: last upload of one-time keys
@@ -115,15 +118,20 @@ func New(c Config) (*Account, error) {
 		c.DeviceName = "octi_bot"
 	}
 	c.Limits = c.Limits.withDefaults()
-	return &Account{
+	a := &Account{
 		config:  c,
 		log:     c.Log.With(slog.String("component", "matrix")),
 		store:   c.Store,
 		journal: c.Journal,
 		now:     c.Now,
 		crypto:  make(chan struct{}, 1),
-	}, nil
+	}
+	a.acting.Store(&credentials{})
+	return a, nil
 }
+
+// self is what the account acts with. What it points to is never changed.
+func (a *Account) self() *credentials { return a.acting.Load() }
 
 func (l Limits) withDefaults() Limits {
 	d := DefaultLimits
@@ -149,7 +157,7 @@ func (l Limits) withDefaults() Limits {
 func (a *Account) UserID() id.UserID { return a.config.UserID }
 
 // DeviceID is the device that the account acts as; empty before [Account.Open].
-func (a *Account) DeviceID() id.DeviceID { return a.login.Device }
+func (a *Account) DeviceID() id.DeviceID { return a.self().Device }
 
 // Close releases the device's lock. It may be called more than once. Nothing may
 // be running when it is called.

@@ -46,7 +46,7 @@ func (a *Account) loadLogin(ctx context.Context) (found bool, err error) {
 	if c.PickleKey, err = a.store.Unseal(pickle, placePickle+c.User.String()); err != nil {
 		return false, fmt.Errorf("read pickle key: %w", err)
 	}
-	a.login = c
+	a.acting.Store(&c)
 	return true, nil
 }
 

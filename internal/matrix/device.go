@@ -19,7 +19,7 @@ type serverKeys struct {
 // ownKeys asks the homeserver for the account's own keys: those of its device (nil
 // where it has none), and the whole answer.
 func (a *Account) ownKeys(ctx context.Context) (*serverKeys, keyAnswer, error) {
-	answer, err := a.queryKeys(ctx, []id.UserID{a.login.User})
+	answer, err := a.queryKeys(ctx, []id.UserID{a.self().User})
 	if err != nil {
 		return nil, keyAnswer{}, fmt.Errorf("ask for own keys: %w", err)
 	}
@@ -29,18 +29,18 @@ func (a *Account) ownKeys(ctx context.Context) (*serverKeys, keyAnswer, error) {
 	var devices map[id.DeviceID]struct {
 		Keys map[id.DeviceKeyID]string `json:"keys"`
 	}
-	if raw := answer.devices[a.login.User]; raw != nil {
+	if raw := answer.devices[a.self().User]; raw != nil {
 		if err := json.Unmarshal(raw, &devices); err != nil {
 			return nil, keyAnswer{}, fmt.Errorf("read own keys: %w", err)
 		}
 	}
-	d, ok := devices[a.login.Device]
+	d, ok := devices[a.self().Device]
 	if !ok {
 		return nil, answer, nil
 	}
 	return &serverKeys{
-		Curve: id.Curve25519(d.Keys[id.NewDeviceKeyID(id.KeyAlgorithmCurve25519, a.login.Device)]),
-		Ed:    id.Ed25519(d.Keys[id.NewDeviceKeyID(id.KeyAlgorithmEd25519, a.login.Device)]),
+		Curve: id.Curve25519(d.Keys[id.NewDeviceKeyID(id.KeyAlgorithmCurve25519, a.self().Device)]),
+		Ed:    id.Ed25519(d.Keys[id.NewDeviceKeyID(id.KeyAlgorithmEd25519, a.self().Device)]),
 	}, answer, nil
 }
 
@@ -62,7 +62,7 @@ func (a *Account) refuseForeignDevice(ctx context.Context) error {
 // the device) they are uploaded; where they differ, the account must not be used.
 func (a *Account) claimDevice(ctx context.Context) error {
 	db := a.store.DB()
-	if err := crypto.NewSQLCryptoStore(db, nil, a.login.User.String(), a.login.Device, a.login.PickleKey).DB.Upgrade(ctx); err != nil {
+	if err := crypto.NewSQLCryptoStore(db, nil, a.self().User.String(), a.self().Device, a.self().PickleKey).DB.Upgrade(ctx); err != nil {
 		return fmt.Errorf("upgrade crypto tables: %w", err)
 	}
 	onServer, answer, err := a.ownKeys(ctx)
@@ -92,7 +92,7 @@ func (a *Account) claimDevice(ctx context.Context) error {
 	}
 	if lost {
 		a.log.WarnContext(ctx, "the homeserver has lost the device's keys, uploading them again",
-			slog.String("device_id", a.login.Device.String()))
+			slog.String("device_id", a.self().Device.String()))
 	}
 	if onServer == nil {
 		if err := a.uploadKeys(ctx, 0, true); err != nil {

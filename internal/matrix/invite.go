@@ -244,7 +244,7 @@ func (a *Account) readInvite(inv invitation) (senders []id.UserID, alias id.Room
 		switch {
 		case e.Type == "m.room.canonical_alias" && *e.StateKey == "":
 			alias = e.Content.Alias
-		case e.Type == "m.room.member" && *e.StateKey == string(a.login.User) && e.Content.Membership == "invite":
+		case e.Type == "m.room.member" && *e.StateKey == string(a.config.UserID) && e.Content.Membership == "invite":
 			if !slices.Contains(senders, e.Sender) {
 				senders = append(senders, e.Sender)
 			}

@@ -124,7 +124,7 @@ func (a *Account) prepareKeys(ctx context.Context, m *machine, have int, fallbac
 		if body.DeviceKeys, err = a.deviceKeys(olm); err != nil {
 			return body, err
 		}
-		if err := m.olm.CryptoStore.PutDevice(ctx, a.login.User, m.olm.OwnIdentity()); err != nil {
+		if err := m.olm.CryptoStore.PutDevice(ctx, a.self().User, m.olm.OwnIdentity()); err != nil {
 			return body, err
 		}
 	}
@@ -166,7 +166,7 @@ func (a *Account) signed(olm *crypto.OlmAccount, public map[string]id.Curve25519
 		if err != nil {
 			return nil, fmt.Errorf("sign one-time key: %w", err)
 		}
-		k.Signatures = signatures.NewSingleSignature(a.login.User, id.KeyAlgorithmEd25519, a.login.Device.String(), signature)
+		k.Signatures = signatures.NewSingleSignature(a.self().User, id.KeyAlgorithmEd25519, a.self().Device.String(), signature)
 		out[id.NewKeyID(id.KeyAlgorithmSignedCurve25519, name)] = k
 	}
 	return out, nil
@@ -176,18 +176,18 @@ func (a *Account) signed(olm *crypto.OlmAccount, public map[string]id.Curve25519
 func (a *Account) deviceKeys(olm *crypto.OlmAccount) (*mautrix.DeviceKeys, error) {
 	ed, curve := olm.Keys()
 	keys := &mautrix.DeviceKeys{
-		UserID: a.login.User, DeviceID: a.login.Device,
+		UserID: a.self().User, DeviceID: a.self().Device,
 		Algorithms: []id.Algorithm{id.AlgorithmOlmV1, id.AlgorithmMegolmV1},
 		Keys: map[id.DeviceKeyID]string{
-			id.NewDeviceKeyID(id.KeyAlgorithmCurve25519, a.login.Device): curve.String(),
-			id.NewDeviceKeyID(id.KeyAlgorithmEd25519, a.login.Device):    ed.String(),
+			id.NewDeviceKeyID(id.KeyAlgorithmCurve25519, a.self().Device): curve.String(),
+			id.NewDeviceKeyID(id.KeyAlgorithmEd25519, a.self().Device):    ed.String(),
 		},
 	}
 	signature, err := olm.SignJSON(keys)
 	if err != nil {
 		return nil, fmt.Errorf("sign device keys: %w", err)
 	}
-	keys.Signatures = signatures.NewSingleSignature(a.login.User, id.KeyAlgorithmEd25519, a.login.Device.String(), signature)
+	keys.Signatures = signatures.NewSingleSignature(a.self().User, id.KeyAlgorithmEd25519, a.self().Device.String(), signature)
 	return keys, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/id"
@@ -53,9 +54,9 @@ func (a *Account) open(ctx context.Context) error {
 		return err
 	}
 	switch {
-	case a.config.AccessToken != "" && a.config.AccessToken != a.login.Token:
+	case a.config.AccessToken != "" && a.config.AccessToken != a.self().Token:
 		err = a.useToken(ctx, found)
-	case found && a.login.Token != "":
+	case found && a.self().Token != "":
 		err = a.resume(ctx)
 	default:
 		err = a.passwordLogin(ctx)
@@ -97,7 +98,7 @@ func (a *Account) discover(ctx context.Context) (string, error) {
 
 // refused makes the error that a person has to cure.
 func (a *Account) refused(why Reason, err error) *LoginError {
-	return &LoginError{Reason: why, Server: a.config.Homeserver, User: a.config.UserID, Device: a.login.Device, Err: err}
+	return &LoginError{Reason: why, Server: a.config.Homeserver, User: a.config.UserID, Device: a.self().Device, Err: err}
 }
 
 // whoami asks whose token the client has.
@@ -116,22 +117,26 @@ func (a *Account) whoami(ctx context.Context) (*mautrix.RespWhoami, error) {
 
 // use makes the client act with the credentials.
 func (a *Account) use(c credentials) {
-	a.login = c
-	a.client.UserID, a.client.DeviceID, a.client.AccessToken = c.User, c.Device, c.Token
+	a.acting.Store(&c)
+	if a.client.UserID != c.User || a.client.DeviceID != c.Device {
+		a.client.UserID, a.client.DeviceID = c.User, c.Device // by Open only
+	}
+	// Other loops may be using the client: this is its only setter that locks.
+	a.client.OAuthSetTokens("", "", c.Token, time.Time{})
 }
 
 // resume uses the device of an earlier start.
 func (a *Account) resume(ctx context.Context) error {
-	a.use(a.login)
+	a.use(*a.self())
 	me, err := a.whoami(ctx)
 	switch {
 	case errors.Is(err, mautrix.MUnknownToken):
 		return a.loginAgain(ctx, err)
 	case err != nil:
 		return a.accountState(err)
-	case me.UserID != a.login.User:
+	case me.UserID != a.self().User:
 		return a.refused(ReasonOtherUser, nil)
-	case me.DeviceID != a.login.Device:
+	case me.DeviceID != a.self().Device:
 		return a.refused(ReasonOtherDevice, nil)
 	}
 	return nil
@@ -140,12 +145,12 @@ func (a *Account) resume(ctx context.Context) error {
 // useToken starts with a token of the operator's: of a device that no other client
 // uses, and of no other device than the stored one.
 func (a *Account) useToken(ctx context.Context, found bool) error {
-	stored := a.login
+	stored := *a.self()
 	a.use(credentials{User: a.config.UserID, Token: a.config.AccessToken})
 	me, err := a.whoami(ctx)
 	switch {
 	case errors.Is(err, mautrix.MUnknownToken):
-		if a.login = stored; found && stored.Token != "" && !stored.Own {
+		if a.acting.Store(&stored); found && stored.Token != "" && !stored.Own {
 			// The stored device is as good as it was.
 			return a.resume(ctx)
 		}
@@ -157,7 +162,7 @@ func (a *Account) useToken(ctx context.Context, found bool) error {
 	case me.DeviceID == "":
 		return a.refused(ReasonNoDevice, nil)
 	case found && stored.Device != me.DeviceID:
-		a.login.Device = stored.Device
+		a.acting.Store(&stored)
 		return a.refused(ReasonOtherDevice, nil)
 	}
 	next := credentials{User: me.UserID, Device: me.DeviceID, Token: a.config.AccessToken, PickleKey: stored.PickleKey, Own: true}
@@ -189,7 +194,7 @@ func (a *Account) passwordLogin(ctx context.Context) error {
 	if a.config.Password == "" {
 		return a.refused(ReasonNoSecret, nil)
 	}
-	c := a.login
+	c := *a.self()
 	if c.Device == "" {
 		c = credentials{User: a.config.UserID, Device: newDeviceID(), PickleKey: newPickleKey()}
 		if err := a.saveLogin(ctx, c); err != nil {
@@ -247,11 +252,11 @@ func (a *Account) flows(ctx context.Context) (*mautrix.RespLoginFlows, error) {
 // new one. Whether the homeserver still has its keys (a soft logout keeps them, a
 // hard one and an administrator do not) is looked at afterwards, by claimDevice.
 func (a *Account) loginAgain(ctx context.Context, cause error) error {
-	if a.login.Own || a.config.Password == "" {
+	if a.self().Own || a.config.Password == "" {
 		return a.refused(ReasonToken, cause)
 	}
 	a.log.WarnContext(ctx, "token is not known any more, logging in to the same device",
-		slog.String("device_id", a.login.Device.String()), slog.Bool("soft_logout", softLogout(cause)))
+		slog.String("device_id", a.self().Device.String()), slog.Bool("soft_logout", softLogout(cause)))
 	return a.passwordLogin(ctx)
 }
 

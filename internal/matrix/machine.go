@@ -27,17 +27,17 @@ type machine struct {
 
 // loadMachine makes a machine from what the database holds.
 func (a *Account) loadMachine(ctx context.Context) (*machine, error) {
-	plain := crypto.NewSQLCryptoStore(a.store.DB(), dbutil.NoopLogger, a.login.User.String(), a.login.Device, a.login.PickleKey)
-	g := &guard{SQLCryptoStore: plain, own: a.login.User, log: a.log}
+	plain := crypto.NewSQLCryptoStore(a.store.DB(), dbutil.NoopLogger, a.self().User.String(), a.self().Device, a.self().PickleKey)
+	g := &guard{SQLCryptoStore: plain, own: a.self().User, log: a.log}
 	silent := zerolog.Nop()
 
 	// The machine's own client never reaches the network: it is answered from
 	// memory inside a transaction, and refused otherwise.
-	client, err := mautrix.NewClient(a.client.HomeserverURL.String(), a.login.User, a.login.Token)
+	client, err := mautrix.NewClient(a.client.HomeserverURL.String(), a.self().User, a.self().Token)
 	if err != nil {
 		return nil, fmt.Errorf("make client of the machine: %w", err)
 	}
-	client.DeviceID = a.login.Device
+	client.DeviceID = a.self().Device
 	client.Client = offlineClient()
 	client.Log = silent
 

@@ -169,7 +169,7 @@ func (a *Account) applyKeys(ctx context.Context, m *machine, answer keyAnswer) e
 			return fmt.Errorf("forget stale user: %w", err)
 		}
 	}
-	if slices.Contains(good, a.login.User) {
+	if slices.Contains(good, a.self().User) {
 		m.outdated = true // it remembers whether the account had cross-signing keys
 	}
 	return nil

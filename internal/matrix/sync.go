@@ -36,7 +36,7 @@ func (a *Account) Poll(ctx context.Context) (news bool, err error) {
 func (a *Account) sync(ctx context.Context, wait time.Duration) (bool, error) {
 	a.syncing.Lock()
 	defer a.syncing.Unlock()
-	if a.client == nil || a.login.Token == "" {
+	if a.client == nil || a.self().Token == "" {
 		return false, errors.New("sync: account is not open")
 	}
 	since, err := a.journal.Token(ctx)
@@ -139,7 +139,7 @@ func (a *Account) roomNews(ctx context.Context, m *machine, b *timeline.Batch, n
 		return err
 	}
 	// At first sight, and after a first /sync, the timeline is the room's past.
-	first := !view.known || view.membership == timeline.MembershipInvite
+	first := !view.known || (membership == timeline.MembershipJoin && view.membership != timeline.MembershipJoin)
 	live := b.Since != "" && !first
 	if n.Broken != nil {
 		b.Unreadable = append(b.Unreadable, a.unreadable(n.Room, wireEvent{Raw: n.Broken}, badRoom))
