@@ -32,7 +32,7 @@ type Config struct {
 	// "admin-token").
 	Users []User
 	// Schema is GraphQL SDL to validate against instead of the small schema of
-	// the generation: the vendor's full one, where the vendor's importer calls.
+	// the generation, such as the vendor's full one.
 	Schema string
 	// Version is what about{version} says; empty is the generation's.
 	Version string
@@ -40,7 +40,7 @@ type Config struct {
 	// without one, whose items come by Ingest.
 	Broker *Broker
 	// ForeignWorker leaves the queue to a worker outside, the vendor's: Run
-	// consumes nothing.
+	// consumes nothing, and the schema holds what the vendor's importer uses.
 	ForeignWorker bool
 	// TLS serves https with a certificate of an authority that CA returns.
 	TLS bool
@@ -121,7 +121,7 @@ func New(cfg Config) (*Platform, error) {
 		return nil, err
 	}
 	p := &Platform{
-		cfg: cfg, gen: cfg.Generation, schema: schema, small: cfg.Schema == "", served: make(chan struct{}),
+		cfg: cfg, gen: cfg.Generation, schema: schema, small: cfg.Schema == "" && !cfg.ForeignWorker, served: make(chan struct{}),
 		graph:      graph{entities: map[string]*entity{}, index: map[string][]*entity{}, files: map[string]*storedFile{}, owned: map[string][]*storedFile{}},
 		connectors: map[string]*connector{}, works: map[string]*work{}, calls: map[string]int{}, changed: make(chan struct{}),
 	}

@@ -1,7 +1,9 @@
 package openctitest
 
 import (
+	_ "embed" // the schemas
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/vektah/gqlparser/v2"
@@ -14,19 +16,48 @@ import (
 	"github.com/matrix-connector/matrix-connector/internal/opencti/graphql"
 )
 
+//go:embed importer-6.4.graphql
+var importer64 string
+
+//go:embed importer-7.graphql
+var importer7 string
+
+// ImporterSchema is the part of the platform's schema that the connector and the
+// vendor's importer use for the objects that the connector sends.
+func ImporterSchema(g Generation) string {
+	if g == Gen6 {
+		return importer64
+	}
+	return importer7
+}
+
 func loadSchema(cfg Config) (*ast.Schema, error) {
 	text := cfg.Schema
-	if text == "" {
+	switch {
+	case text != "":
+	case cfg.ForeignWorker:
+		text = ImporterSchema(cfg.Generation)
+	case cfg.Generation == Gen6:
+		text = graphql.Schema64
+	default:
 		text = graphql.Schema7
-		if cfg.Generation == Gen6 {
-			text = graphql.Schema64
-		}
 	}
 	s, err := gqlparser.LoadSchema(&ast.Source{Name: "schema.graphql", Input: text})
 	if err != nil {
 		return nil, fmt.Errorf("load schema: %w", err)
 	}
 	return s, nil
+}
+
+// Documents are the distinct documents that clients have sent, in order.
+func (p *Platform) Documents() []string {
+	var out []string
+	p.docs.Range(func(k, _ any) bool {
+		out = append(out, k.(string))
+		return true
+	})
+	slices.Sort(out)
+	return out
 }
 
 // document is a parsed and validated query text.
