@@ -36,3 +36,9 @@ func ReadWorkError(message, source string) (item stix.ID, reason string, final b
 	e := workError{Message: message, Source: source}
 	return e.item(), e.refusal().reason(), e.refusal().final()
 }
+
+// QueueName is the connector's push queue.
+func (p *Platform) QueueName() string { return p.home.queue }
+
+// CutWire breaks the connection to a real broker.
+func (p *Platform) CutWire() { _ = p.queue.wire.(*amqpWire).raw.Close() }

@@ -1,0 +1,48 @@
+package opencti_test
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"testing"
+
+	"github.com/matrix-connector/matrix-connector/internal/opencti"
+)
+
+func TestTheBrokersCertificateIsVerifiedUnlessAskedNotTo(t *testing.T) {
+	// Not a broker, but TLS comes first.
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	defer server.Close()
+	host, portText, err := net.SplitHostPort(server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, err := strconv.Atoi(portText)
+	if err != nil {
+		t.Fatal(err)
+	}
+	authority := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
+	for _, c := range []struct {
+		name    string
+		tls     opencti.TLS
+		trusted bool
+	}{
+		{"default", opencti.TLS{}, false},
+		{"with its authority", opencti.TLS{CA: authority}, true},
+		{"switched off", opencti.TLS{Insecure: true}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := opencti.DialBroker(t.Context(), opencti.Broker{Host: host, Port: port, VHost: "/", UseSSL: true, TLS: c.tls})
+			if err == nil {
+				t.Fatal("a web server passed for a broker")
+			}
+			if _, unknown := errors.AsType[x509.UnknownAuthorityError](err); unknown == c.trusted {
+				t.Errorf("trusted %v: %v", c.trusted, err)
+			}
+		})
+	}
+}
