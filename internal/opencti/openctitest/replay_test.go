@@ -36,6 +36,12 @@ var (
 	}
 )
 
+// misuses are the entries whose recorder misuses the platform on purpose.
+var misuses = map[string]bool{
+	"register-newer-selection": true, "register-rejected": true, "graphql-errors": true, "second-work-force-closes-first": true,
+	"toprocessed-before-expectations": true, "deleted-work": true, "item-errors": true, "work-header": true,
+}
+
 // namedBefore are placeholders that a recording asks for before any answer shows
 // them: at which step, and which object's internal id they are.
 var namedBefore = map[string]struct{ placeholder, id string }{
@@ -200,8 +206,11 @@ func (r *replay) entry(t *testing.T, e *entry) {
 		}
 	}
 	r.drain(t, func() bool { return false })
+	// From rights-missing on, generation 6's connector belongs to another user.
 	for _, v := range r.p.TakeViolations() {
-		t.Logf("VIOL %s: %s", e.Name, v)
+		if !misuses[e.Name] && !strings.Contains(v.Detail, "is not the connector's user") {
+			t.Errorf("%s: violation: %s", e.Name, v)
+		}
 	}
 	if e.After == nil {
 		return
