@@ -69,6 +69,9 @@ func New(c Config) (*Connector, error) {
 // another account. What may pass by itself is waited out.
 func (c *Connector) Run(ctx context.Context) (err error) {
 	if err := c.open(ctx); err != nil {
+		if ctx.Err() != nil {
+			err = nil // told to stop while starting
+		}
 		return errors.Join(err, c.close())
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
