@@ -93,25 +93,30 @@ func note[T any](ctx context.Context, call string, value T, err error) (T, error
 // ratchet by a bogus one. Hence:
 //   - a forwarded key for a session that is not known is refused: the bot asks
 //     nobody for keys (Matrix C-S API, "Key requests": only requested ones count);
-//   - a key for a known session must be for the same room, and both ratchets must
-//     give the same key at the later of their first indexes. That lets a genuine
-//     copy with an earlier index in, from wherever it comes.
+//   - both ratchets must give the same key at the later of their first indexes. That
+//     lets a genuine copy with an earlier index in, from wherever it comes;
+//   - who shared a session first stays its owner, whoever sends a copy later;
+//   - a session that is known in another room stays there, and gets a row beside it
+//     in the new one: whoever is in a room can send its keys on under another room's
+//     name, before the owner does, and must not keep the owner's key out.
 func (g *guard) PutGroupSession(ctx context.Context, s *crypto.InboundGroupSession) error {
 	old, room, err := g.sessionAnywhere(ctx, s.ID())
 	if err != nil {
 		return noted(ctx, "read group session", err)
 	}
+	at := g.SQLCryptoStore
+	if old != nil && room != s.RoomID {
+		at = g.beside(s.RoomID)
+		if old, err = readable(at.GetGroupSession(ctx, s.RoomID, s.ID())); err != nil {
+			return noted(ctx, "read group session", err)
+		}
+	}
 	refused := ""
 	switch {
 	case old == nil && s.KeySource == id.KeySourceForward:
 		refused = "forwarded without being asked for"
-	case old == nil:
-	case room != s.RoomID:
-		refused = "known in another room"
-	case !sameRatchet(old, s):
+	case old != nil && !sameRatchet(old, s):
 		refused = "another ratchet than the known one"
-	case old.KeySource == id.KeySourceDirect && (old.SenderKey != s.SenderKey || old.SigningKey != s.SigningKey):
-		refused = "another sender than the known one"
 	}
 	if refused != "" {
 		g.log.WarnContext(ctx, "megolm session refused", slog.String("reason", refused),
@@ -119,7 +124,24 @@ func (g *guard) PutGroupSession(ctx context.Context, s *crypto.InboundGroupSessi
 			slog.String("sender", s.SourceUser.String()))
 		return fmt.Errorf("%w: %s", errKeyRefused, refused)
 	}
-	return noted(ctx, "put group session", g.SQLCryptoStore.PutGroupSession(ctx, s))
+	if old != nil && old.KeySource == id.KeySourceDirect {
+		s.SenderKey, s.SigningKey = old.SenderKey, old.SigningKey
+	}
+	return noted(ctx, "put group session", at.PutGroupSession(ctx, s))
+}
+
+// beside is where sessions of a room stand that are known in another one as well:
+// the crypto tables tell accounts apart, not rooms.
+func (g *guard) beside(room id.RoomID) *crypto.SQLCryptoStore {
+	return crypto.NewSQLCryptoStore(g.DB, nil, g.AccountID+" "+room.String(), g.DeviceID, g.PickleKey)
+}
+
+// readable makes nothing of a session that is withheld.
+func readable(s *crypto.InboundGroupSession, err error) (*crypto.InboundGroupSession, error) {
+	if errors.Is(err, crypto.ErrGroupSessionWithheld) {
+		return nil, nil
+	}
+	return s, err
 }
 
 // sessionAnywhere finds a session whatever its room; nil for none and for one that
@@ -134,10 +156,7 @@ func (g *guard) sessionAnywhere(ctx context.Context, session id.SessionID) (*cry
 	} else if err != nil {
 		return nil, "", err
 	}
-	s, err := g.SQLCryptoStore.GetGroupSession(ctx, room, session)
-	if errors.Is(err, crypto.ErrGroupSessionWithheld) {
-		return nil, "", nil
-	}
+	s, err := readable(g.SQLCryptoStore.GetGroupSession(ctx, room, session))
 	return s, room, err
 }
 
@@ -152,6 +171,9 @@ func sameRatchet(a, b *crypto.InboundGroupSession) bool {
 
 func (g *guard) GetGroupSession(ctx context.Context, room id.RoomID, session id.SessionID) (*crypto.InboundGroupSession, error) {
 	s, err := g.SQLCryptoStore.GetGroupSession(ctx, room, session)
+	if s == nil && err == nil {
+		s, err = g.beside(room).GetGroupSession(ctx, room, session)
+	}
 	if c := callsOf(ctx); c != nil {
 		c.session = s
 	}

@@ -122,6 +122,29 @@ func TestAForwardedKeyDoesNotMoveASessionToAnotherRoom(t *testing.T) {
 	}
 }
 
+// Whoever is in the room may be faster than the owner of a session, and say that
+// it is another room's.
+func TestAKeySentOnUnderAnotherRoomDoesNotKeepTheOwnersOut(t *testing.T) {
+	d := newDen(t)
+	end := d.server.LoseToDevice(d.bot, "m.room.encrypted")
+	d.say(d.alice, d.room, "before the bot has the key")
+	end()
+	out, _ := d.session()
+	key := &event.RoomKeyEventContent{
+		Algorithm: id.AlgorithmMegolmV1, RoomID: "!elsewhere:test.example", SessionID: out.ID(), SessionKey: out.Internal.Key(),
+	}
+	d.sends(d.mallory, event.ToDeviceRoomKey, key)
+	d.catchUp(d.account)
+	key.RoomID = d.room
+	d.sends(d.alice, event.ToDeviceRoomKey, key)
+	e := d.say(d.alice, d.room, "one")
+	d.catchUp(d.account)
+	if got, ok := d.event(e); !ok || body(got) != "one" || got.Trust != timeline.TrustDevice {
+		u, _ := d.undecrypted(e)
+		t.Errorf("event %+v, found %v, undecrypted %s", got, ok, u.Reason)
+	}
+}
+
 // lateKey gives the bot alice's session from its current index on, as when the bot
 // joins while it is in use.
 func (d *den) lateKey() (first id.EventID, in *crypto.InboundGroupSession) {
