@@ -65,7 +65,7 @@ var missingQueries = []string{
 		FROM ledger_event e CROSS JOIN ledger_room r ON r.id = e.room WHERE e.state IN ('undecrypted', 'unreadable', 'skipped')`,
 	`SELECT 'room', r.state, r.room, '', 0, '', r.reason, '', 0 FROM ledger_room r WHERE r.state = 'dead'`,
 	`SELECT 'author', a.state, '', '', 0, a.user, a.reason, '', 0 FROM ledger_author a WHERE a.state = 'dead'`,
-	`SELECT 'post', p.state, r.room, p.event, 0, a.user, p.reason, '', p.received
+	`SELECT 'post', p.state, r.room, p.event, 0, a.user, p.reason, '', coalesce((SELECT e.sent FROM ledger_event e WHERE e.room = p.room AND e.event = p.event), 0)
 		FROM ledger_post p CROSS JOIN ledger_room r ON r.id = p.room CROSS JOIN ledger_author a ON a.id = p.author WHERE p.state = 'dead'`,
 	`SELECT 'attachment', t.state, r.room, p.event, t.idx, a.user, t.reason, '', t.sent
 		FROM ledger_attachment t CROSS JOIN ledger_post p ON p.id = t.post CROSS JOIN ledger_room r ON r.id = p.room
