@@ -27,6 +27,7 @@ CREATE TABLE matrix_state (
 	type      TEXT NOT NULL,
 	state_key TEXT NOT NULL,
 	sender    TEXT NOT NULL,
+	sent      INTEGER NOT NULL, -- origin_server_ts
 	content   TEXT NOT NULL,
 	PRIMARY KEY (room_id, type, state_key)
 ) STRICT, WITHOUT ROWID;

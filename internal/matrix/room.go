@@ -123,9 +123,9 @@ func (v *roomView) apply(ctx context.Context, e wireEvent) error {
 	}
 	v.nameHave = false
 	_, err := v.db.Exec(ctx, `
-		INSERT INTO matrix_state (room_id, type, state_key, sender, content) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (room_id, type, state_key) DO UPDATE SET sender=excluded.sender, content=excluded.content`,
-		v.id, e.Type, *e.StateKey, e.Sender, string(content))
+		INSERT INTO matrix_state (room_id, type, state_key, sender, sent, content) VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT (room_id, type, state_key) DO UPDATE SET sender=excluded.sender, sent=excluded.sent, content=excluded.content`,
+		v.id, e.Type, *e.StateKey, e.Sender, e.Sent, string(content))
 	if err != nil {
 		return fmt.Errorf("store state %s of room: %w", e.Type, err)
 	}

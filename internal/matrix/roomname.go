@@ -2,9 +2,12 @@ package matrix
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
@@ -124,7 +127,7 @@ func (v *roomView) room(ctx context.Context) (timeline.Room, error) {
 	if r.Version = clipID(created["room_version"]); r.Version == "" && created != nil {
 		r.Version = "1"
 	}
-	if r.Creator, err = v.creator(ctx); err != nil {
+	if r.Creator, r.Created, err = v.creation(ctx); err != nil {
 		return r, err
 	}
 	if r.Predecessor, err = v.predecessor(ctx); err != nil {
@@ -138,21 +141,18 @@ func (v *roomView) room(ctx context.Context) (timeline.Room, error) {
 	return r, nil
 }
 
-// creator is the sender of m.room.create; its creator field is gone since room
-// version 11.
-func (v *roomView) creator(ctx context.Context) (id.UserID, error) {
-	var creator id.UserID
-	rows, err := v.db.Query(ctx, "SELECT sender FROM matrix_state WHERE room_id=$1 AND type=$2 AND state_key=''", v.id, event.StateCreate.Type)
-	if err != nil {
-		return "", fmt.Errorf("read creator of room: %w", err)
+// creation is the sender and the time of m.room.create; its creator field is gone
+// since room version 11.
+func (v *roomView) creation(ctx context.Context) (creator id.UserID, at time.Time, err error) {
+	var sent int64
+	err = v.db.QueryRow(ctx, "SELECT sender, sent FROM matrix_state WHERE room_id=$1 AND type=$2 AND state_key=''", v.id, event.StateCreate.Type).
+		Scan(&creator, &sent)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", time.Time{}, nil
+	} else if err != nil {
+		return "", time.Time{}, fmt.Errorf("read creator of room: %w", err)
 	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		if err := rows.Scan(&creator); err != nil {
-			return "", fmt.Errorf("read creator of room: %w", err)
-		}
-	}
-	return creator, rows.Err()
+	return creator, timeline.ClampTime(sent), nil
 }
 
 func (v *roomView) predecessor(ctx context.Context) (id.RoomID, error) {
