@@ -1,6 +1,8 @@
 package mapping
 
 import (
+	"strings"
+
 	"github.com/matrix-connector/matrix-connector/internal/stix"
 	"github.com/matrix-connector/matrix-connector/internal/timeline"
 )
@@ -12,16 +14,19 @@ const maxDisplayName = 120
 // any display name, and an equal one would make one Individual of two people.
 func (m *Mapper) Author(author timeline.Author) *stix.Identity {
 	created := known(author.Since)
-	var description string
+	var facts []string
+	if authorKey(author) != author.User.String() {
+		facts = append(facts, "MXID: "+OneLine(author.User.String(), timeline.MaxIDBytes))
+	}
 	if name := OneLine(author.Name, maxDisplayName); name != "" && name != author.User.String() {
-		description = Inert("Display name: " + name)
+		facts = append(facts, "Display name: "+name)
 	}
 	return &stix.Identity{
 		ID:          AuthorObjectID(author),
 		Created:     created,
 		Modified:    created,
 		Name:        authorKey(author),
-		Description: description,
+		Description: Inert(strings.Join(facts, "\n")),
 		Class:       stix.ClassIndividual,
 		Confidence:  m.c.Confidence,
 		Markings:    markingRefs(m.c.Marking),

@@ -23,7 +23,7 @@ func (m *Mapper) Channel(room timeline.RoomState) *stix.Channel {
 		Created:     created,
 		Modified:    created,
 		Name:        channelName(room.Room.Name, room.Room.ID.String(), key),
-		Description: Inert(strings.Join(roomFacts(room.Room), "\n")),
+		Description: Inert(strings.Join(roomFacts(room.Room, key), "\n")),
 		Aliases:     []string{key},
 		Types:       []string{channelType},
 		Confidence:  m.c.Confidence,
@@ -50,8 +50,11 @@ func channelName(name, room, key string) string {
 }
 
 // roomFacts are the lines of a Channel's description.
-func roomFacts(room timeline.Room) []string {
+func roomFacts(room timeline.Room, key string) []string {
 	var lines []string
+	if key != room.ID.String() {
+		lines = append(lines, "Room: "+OneLine(room.ID.String(), timeline.MaxIDBytes))
+	}
 	if topic := cutText(room.Topic, maxTopic); strings.TrimSpace(topic) != "" {
 		lines = append(lines, "Topic: "+topic)
 	}

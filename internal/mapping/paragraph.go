@@ -118,10 +118,10 @@ var (
 
 func (p *paragraph) lineStart(start int, line string) {
 	switch {
-	case headingStart.MatchString(line), bulletStart.MatchString(line), line[0] == '>':
-		p.mask[start] = true
-	case themeBreak.MatchString(line):
+	case themeBreak.MatchString(line) && line[0] != '-':
 		p.escape(start, p.run(start)) // what is left of a run could close emphasis
+	case headingStart.MatchString(line), bulletStart.MatchString(line), themeBreak.MatchString(line), line[0] == '>':
+		p.mask[start] = true
 	case start > 0 && (underline.MatchString(line) || tableDivider.MatchString(line) && strings.Contains(line, "-")):
 		p.mask[start] = !p.coded[start]
 	case fenceStart.MatchString(line):
