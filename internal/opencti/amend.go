@@ -23,7 +23,8 @@ type edit struct {
 // silence (opencti.md §12.2). The url is never touched: it is the object's
 // identity. Names are [Platform.Rename]'s.
 //
-// What is absent is Missing, and is to be sent by the queue.
+// A relation is never changed; one that is there has landed. What is absent is
+// Missing, and is to be sent by the queue.
 func (p *Platform) Amend(ctx context.Context, b stix.Bundle) (stix.Verdicts, error) {
 	ids := refsOf(b)
 	h, err := p.read(ctx, ids)
@@ -64,7 +65,11 @@ func (p *Platform) Amend(ctx context.Context, b stix.Bundle) (stix.Verdicts, err
 		if err != nil {
 			return nil, &Error{Class: Permanent, Op: opFieldPatch, Code: "unencodable"}
 		}
-		verdicts[s.ID] = p.compare(s, h)
+		v := p.compare(s, h)
+		if s.Type == stix.TypeRelationship && v.State == stix.Differs {
+			v.State = stix.Landed // an analyst's: what we say of a relation is in its id
+		}
+		verdicts[s.ID] = v
 		if v, ok := refused[s.ID]; ok && verdicts[s.ID].State == stix.Differs {
 			verdicts[s.ID] = v
 		}
@@ -95,7 +100,7 @@ func (p *Platform) edits(s sent, h held) []edit {
 		}
 	}
 	if s.Type == stix.TypeRelationship {
-		return nil // what a relation says is in its id
+		return nil
 	}
 	if e, ok := p.markingEdit(s, n); ok {
 		edits = append(edits, e)

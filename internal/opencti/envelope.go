@@ -59,11 +59,11 @@ func envelopes(b stix.Bundle, applicant, work string) ([]message, error) {
 		}
 		// The splitter's own mark, as its last key.
 		object = fmt.Appendf(object[:len(object)-1], `,"nb_deps":%d}`, sequence[i])
-		content, err := json.Marshal(part{Type: "bundle", ID: bundleID, SpecVersion: "2.1", Sequence: sequence[i], Objects: []json.RawMessage{object}})
+		content, err := encode(part{Type: "bundle", ID: bundleID, SpecVersion: "2.1", Sequence: sequence[i], Objects: []json.RawMessage{object}})
 		if err != nil {
 			return nil, fmt.Errorf("encode the bundle of %s: %w", o.ObjectID(), err)
 		}
-		body, err := json.Marshal(envelope{
+		body, err := encode(envelope{
 			BundleType:     "QUEUE_BUNDLE",
 			ApplicantID:    applicant,
 			ActionSequence: i + 1,
@@ -79,8 +79,20 @@ func envelopes(b stix.Bundle, applicant, work string) ([]message, error) {
 	return messages, nil
 }
 
-// envelopeBytes is the size of an object's message, near enough to tell what a
-// broker takes: base64 of the object and what stands around it.
+// encode writes JSON without the escapes for HTML, which would make a text of
+// angle brackets six times as large.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimRight(b.Bytes(), "\n"), nil
+}
+
+// envelopeBytes is an upper bound of the size of an object's message: base64 of
+// the object and of what stands around it, some hundred bytes more than there are.
 func envelopeBytes(object []byte) int {
 	return base64.StdEncoding.EncodedLen(len(object)+200) + 400
 }

@@ -131,6 +131,9 @@ func TestAnObjectLargerThanTheBrokersLimitIsRefusedAloneAndNotSent(t *testing.T)
 			t.Errorf("a message of %d bytes was sent", len(body))
 		}
 	}
+	// Brackets take no more room than other letters.
+	k, _ := says("$brackets", strings.Repeat("<", 30_000))
+	s.want(s.deliver(stix.NewBundle(k)), map[stix.ID]stix.VerdictState{k.ID: stix.Landed})
 	// Alone it is refused without anything sent at all.
 	got = s.deliver(stix.NewBundle(m))
 	s.want(got, map[stix.ID]stix.VerdictState{m.ID: stix.Refused})

@@ -155,7 +155,7 @@ func (h held) is(r *ref, id stix.ID) bool {
 // empty when they agree.
 func (p *Platform) differences(s sent, n *node, h held) []string {
 	var diff []string
-	if t := n.stixType(); t != s.Type && s.Type != stix.TypeIdentity {
+	if n.stixType() != s.Type {
 		diff = append(diff, "type")
 	}
 	switch s.Type {

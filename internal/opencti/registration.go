@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 
 	"github.com/matrix-connector/matrix-connector/internal/stix"
@@ -115,9 +116,10 @@ func (p *Platform) Start(ctx context.Context) (Registration, error) {
 
 func (p *Platform) logStart(ctx context.Context, reg Registration) {
 	log := p.config.Log
-	log.InfoContext(ctx, "connector registered", "connector_id", p.config.ConnectorID, "platform_version", reg.Version, "state_reset", reg.Reset)
+	log.InfoContext(ctx, "connector registered",
+		slog.String("connector_id", p.config.ConnectorID), slog.String("platform_version", clip(reg.Version)), slog.Bool("state_reset", reg.Reset))
 	for _, r := range reg.Lacking {
-		log.WarnContext(ctx, "right is missing", "right", r.Name, "lost", r.Lost)
+		log.WarnContext(ctx, "right is missing", slog.String("right", r.Name), slog.String("lost", r.Lost))
 	}
 	if !reg.CanRead {
 		log.ErrorContext(ctx, "nothing can be read back: the broker's confirm counts as the receipt, and what the platform refuses stays unseen")
@@ -235,7 +237,7 @@ func (p *Platform) ready(ctx context.Context) (home, error) {
 	if _, err := p.register(ctx); err != nil {
 		return home{}, fmt.Errorf("register again: %w", err)
 	}
-	p.config.Log.WarnContext(ctx, "connector registered again", "connector_id", p.config.ConnectorID)
+	p.config.Log.InfoContext(ctx, "connector registered again", slog.String("connector_id", p.config.ConnectorID))
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.home, nil

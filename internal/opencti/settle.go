@@ -18,8 +18,8 @@ const reasonTooLarge = "larger than the broker's limit for a message"
 // only explain what is absent.
 //
 // It answers [stix.ErrLapsed] when the receipt leads to nothing any more: its
-// queue was purged by a reset, it was never published, or its work stands still
-// with the queue empty and none of its objects is there.
+// queue was purged by a reset, it was never published, or its work is deleted or
+// stands still with the queue empty and none of its objects there.
 func (p *Platform) Settle(ctx context.Context, receipt string, b stix.Bundle) (stix.Verdicts, error) {
 	verdicts := stix.Verdicts{}
 	for _, o := range b.Objects {
@@ -70,6 +70,8 @@ type outcome struct {
 	errors []workError
 	// stalled: the work is open but nothing can happen to it any more.
 	stalled bool
+	// deleted: the platform does not know the work.
+	deleted bool
 }
 
 // askWork reads the work and answers ErrPending while it is open and may move.
@@ -83,7 +85,7 @@ func (p *Platform) askWork(ctx context.Context, receipt string, w watch) (outcom
 	}
 	switch {
 	case !found:
-		return outcome{}, nil // deleted: what is there counts
+		return outcome{deleted: true}, nil
 	case work.closed():
 		// Its errors are whole only now: a work may show all its items processed
 		// and be in progress for one poll more.
@@ -145,9 +147,10 @@ func (p *Platform) judge(ctx context.Context, receipt string, o outcome, got sti
 	if missing == 0 {
 		return nil
 	}
+	nothing := missing == len(got)
 	if o.stalled {
 		p.deleteWork(ctx, receipt)
-		if missing == len(got) {
+		if nothing {
 			return fmt.Errorf("work %s: stands still with an empty queue: %w", receipt, stix.ErrLapsed)
 		}
 		return nil
@@ -170,8 +173,11 @@ func (p *Platform) judge(ctx context.Context, receipt string, o outcome, got sti
 	if err != nil {
 		return err
 	}
-	if waiting {
+	switch {
+	case waiting:
 		return stix.ErrPending
+	case nothing && o.deleted:
+		return fmt.Errorf("work %s: deleted on the platform: %w", receipt, stix.ErrLapsed)
 	}
 	return nil
 }

@@ -189,6 +189,20 @@ func TestADeletedWorkIsReadBack(t *testing.T) {
 	})
 }
 
+func TestADeletedWorkOfWhichNothingIsThereLapses(t *testing.T) {
+	bothGenerations(t, func(t *testing.T, g openctitest.Generation) {
+		s := settled(t, g)
+		m, rel := says("$one", "hello")
+		b := stix.NewBundle(m, rel)
+		s.octi.Faults().Drop(nil, 0)
+		receipt := s.publish(b)
+		s.octi.DeleteWork(receipt)
+		if _, err := s.settle(receipt, b); !errors.Is(err, stix.ErrLapsed) {
+			t.Fatal(err)
+		}
+	})
+}
+
 func TestAResetLapsesTheOpenReceipt(t *testing.T) {
 	bothGenerations(t, func(t *testing.T, g openctitest.Generation) {
 		s := settled(t, g)

@@ -1,6 +1,7 @@
 package opencti_test
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -14,10 +15,25 @@ import (
 )
 
 func TestTheBrokersCertificateIsVerifiedUnlessAskedNotTo(t *testing.T) {
-	// Not a broker, but TLS comes first.
-	server := httptest.NewTLSServer(http.NotFoundHandler())
+	server := httptest.NewTLSServer(http.NotFoundHandler()) // for its certificate
 	defer server.Close()
-	host, portText, err := net.SplitHostPort(server.Listener.Addr().String())
+	// Not a broker, but TLS comes first: it hangs up after the handshake.
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: server.TLS.Certificates, MinVersion: tls.VersionTLS12})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_ = conn.(*tls.Conn).HandshakeContext(t.Context())
+			_ = conn.Close()
+		}
+	}()
+	host, portText, err := net.SplitHostPort(listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +54,7 @@ func TestTheBrokersCertificateIsVerifiedUnlessAskedNotTo(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := opencti.DialBroker(t.Context(), opencti.Broker{Host: host, Port: port, VHost: "/", UseSSL: true, TLS: c.tls})
 			if err == nil {
-				t.Fatal("a web server passed for a broker")
+				t.Fatal("a listener passed for a broker")
 			}
 			if _, unknown := errors.AsType[x509.UnknownAuthorityError](err); unknown == c.trusted {
 				t.Errorf("trusted %v: %v", c.trusted, err)

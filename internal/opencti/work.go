@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/matrix-connector/matrix-connector/internal/stix"
@@ -104,9 +105,9 @@ func (p *Platform) forget() {
 }
 
 // forgetUnroutable makes the next call register the connector again when its
-// queue turned out to be gone.
+// queue turned out to be gone, or its broker to be somewhere else.
 func (p *Platform) forgetUnroutable(err error) {
-	if e, ok := errors.AsType[*Error](err); ok && e.Code == codeUnroutable {
+	if e, ok := errors.AsType[*Error](err); ok && (e.Code == codeUnroutable || e.Op == opDial) {
 		p.forget()
 	}
 }
@@ -134,7 +135,7 @@ func (p *Platform) deleteWork(ctx context.Context, receipt string) {
 	defer cancel()
 	err := p.client.do(ctx, opWorkDelete, map[string]any{"id": receipt}, nil)
 	if err != nil && ClassOf(err) != Gone {
-		p.config.Log.WarnContext(ctx, "work could not be deleted", "work_id", receipt, "err", err)
+		p.config.Log.WarnContext(ctx, "work could not be deleted", slog.String("work_id", receipt), slog.Any("err", err))
 	}
 }
 
@@ -198,7 +199,7 @@ func (p *Platform) publish(ctx context.Context, receipt string, h home, b stix.B
 	// Without it the work is completed by its counts.
 	err = p.client.do(ctx, opToProcessed, map[string]any{"id": receipt, "message": fmt.Sprintf("%d objects", len(messages))}, nil)
 	if err != nil {
-		p.config.Log.DebugContext(ctx, "work was not marked as sent", "work_id", receipt, "err", err)
+		p.config.Log.DebugContext(ctx, "work was not marked as sent", slog.String("work_id", receipt), slog.Any("err", err))
 	}
 	return nil
 }
