@@ -51,13 +51,14 @@ func TestASecondSignalStopsAtOnce(t *testing.T) {
 	alice := s.Town.Moves("alice")
 	run := s.Starts()
 	room := joined(s, alice, "Incident 7")
-	// The platform answers nothing any more: draining would wait for it.
-	silence := s.Platform.Faults().FailCalls("", 0, openctitest.Silence)
+	// The platform opens no more works: draining waits for its answer.
+	silence := s.Platform.Faults().FailCalls("workAdd", 0, openctitest.Silence)
 	alice.Says(room, "This has to wait for another day")
+	s.Until("a batch is on its way", func() bool { return silence.Hits() > 0 })
 	if err := run.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
-	s.Logs("signal")
+	s.Logs("stopping")
 	signalled := time.Now()
 	if err := run.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)

@@ -9,6 +9,11 @@ import (
 
 // curtain asserts what holds at the end of every story.
 func (s *Scene) curtain() {
+	defer func() {
+		for _, run := range s.runs {
+			run.Kill()
+		}
+	}()
 	if s.t.Failed() {
 		s.tellLog()
 		return

@@ -149,7 +149,6 @@ func (s *Scene) Starts(args ...string) *parts.Connector {
 	run, err := parts.StartConnector(s.t.Context(), parts.ConnectorConfig{Dir: s.Dir, Args: args, Env: maps.Clone(s.Env)})
 	s.must(err)
 	s.run, s.runs = run, append(s.runs, run)
-	s.t.Cleanup(run.Kill)
 	return run
 }
 
@@ -201,6 +200,22 @@ func (s *Scene) Logs(substrings ...string) string {
 		s.t.Fatalf("no log line holds %q; the log ends\n%s", substrings, s.run.Stderr.Tail(30))
 	}
 	return line
+}
+
+// Until waits until a condition holds that nothing announces.
+func (s *Scene) Until(what string, holds func() bool) {
+	s.t.Helper()
+	deadline := time.NewTimer(Patience)
+	defer deadline.Stop()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			s.t.Fatalf("waited in vain until %s; the connector's log ends\n%s", what, s.run.Stderr.Tail(30))
+		}
+	}
 }
 
 // Receives waits until all that was said up to now stands on the platform.
