@@ -37,15 +37,6 @@ type Platform struct {
 	voidForeign bool
 }
 
-// marking is a marking definition as the platform holds it.
-type marking struct {
-	InternalID string `json:"id"`
-	StandardID string `json:"standard_id"`
-	Definition string `json:"definition"`
-	Type       string `json:"definition_type"`
-	Order      int    `json:"x_opencti_order"`
-}
-
 // New checks the configuration and reports all of its mistakes. It opens
 // nothing.
 func New(c Config) (*Platform, error) {

@@ -3,6 +3,7 @@ package opencti
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/matrix-connector/matrix-connector/internal/stix"
@@ -21,47 +22,42 @@ const reasonTooLarge = "larger than the broker's limit for a message"
 // queue was purged by a reset, it was never published, or its work is deleted or
 // stands still with the queue empty and none of its objects there.
 func (p *Platform) Settle(ctx context.Context, receipt string, b stix.Bundle) (stix.Verdicts, error) {
-	verdicts := stix.Verdicts{}
-	for _, o := range b.Objects {
-		if p.oversize(o) {
-			verdicts[o.ObjectID()] = stix.Verdict{State: stix.Refused, Reason: reasonTooLarge}
-		}
-	}
-	b = p.sendable(b)
-	if len(b.Objects) == 0 {
-		return verdicts, nil
-	}
 	p.mu.Lock()
 	w, canRead := *p.follow(receipt), p.canRead
 	p.mu.Unlock()
+	var state outcome
 	switch {
 	case w.void:
 		p.deleteWork(ctx, receipt)
 		return nil, fmt.Errorf("work %s: reset on the platform: %w", receipt, stix.ErrLapsed)
-	case !canRead && w.published:
-		for _, o := range b.Objects {
-			verdicts[o.ObjectID()] = stix.Verdict{State: stix.Landed, Reason: "confirmed by the broker, not read back"}
+	case canRead:
+		var err error
+		if state, err = p.askWork(ctx, receipt, w); err != nil {
+			return nil, err
 		}
-		return verdicts, nil
-	case !canRead:
+	case !w.published:
 		// Nobody can tell how far an earlier process came.
 		p.deleteWork(ctx, receipt)
 		return nil, fmt.Errorf("work %s: publication unknown: %w", receipt, stix.ErrLapsed)
 	}
-	state, err := p.askWork(ctx, receipt, w)
-	if err != nil {
-		return nil, err
+	sent, verdicts := p.fitting(b)
+	if len(sent.Objects) == 0 {
+		return verdicts, nil
 	}
-	got, err := p.verdicts(ctx, b, state.errors)
+	if !canRead {
+		for _, o := range sent.Objects {
+			verdicts[o.ObjectID()] = stix.Verdict{State: stix.Landed, Reason: "confirmed by the broker, not read back"}
+		}
+		return verdicts, nil
+	}
+	got, err := p.verdicts(ctx, sent, state.errors)
 	if err != nil {
 		return nil, err
 	}
 	if err := p.judge(ctx, receipt, state, got); err != nil {
 		return nil, err
 	}
-	for id, v := range got {
-		verdicts[id] = v
-	}
+	maps.Copy(verdicts, got)
 	return verdicts, nil
 }
 
@@ -277,9 +273,18 @@ func (p *Platform) compare(s sent, h held) stix.Verdict {
 	return stix.Verdict{State: stix.Differs, Reason: strings.Join(diff, ", ")}
 }
 
-// oversize reports whether an object is larger than the broker's limit for a
-// message.
-func (p *Platform) oversize(o stix.Object) bool {
-	text, err := stix.Marshal(o)
-	return err == nil && envelopeBytes(text) > p.queue.messageLimit()
+// fitting leaves out what is larger than the broker's limit for a message, with
+// the verdict on it.
+func (p *Platform) fitting(b stix.Bundle) (stix.Bundle, stix.Verdicts) {
+	out := stix.Bundle{Objects: make([]stix.Object, 0, len(b.Objects))}
+	refused := stix.Verdicts{}
+	limit := p.queue.messageLimit()
+	for _, o := range b.Objects {
+		if text, err := stix.Marshal(o); err == nil && envelopeBytes(text) > limit {
+			refused[o.ObjectID()] = stix.Verdict{State: stix.Refused, Reason: reasonTooLarge}
+			continue
+		}
+		out.Objects = append(out.Objects, o)
+	}
+	return out, refused
 }

@@ -175,12 +175,14 @@ func (p *Platform) Publish(ctx context.Context, receipt string, b stix.Bundle) e
 }
 
 func (p *Platform) publish(ctx context.Context, receipt string, h home, b stix.Bundle) error {
-	messages, err := envelopes(p.sendable(b), h.applicant, receipt)
+	sent, _ := p.fitting(b)
+	messages, err := envelopes(sent, h.applicant, receipt)
 	if err != nil {
 		return &Error{Class: Permanent, Op: opPublish, Code: "unencodable", cause: err}
 	}
 	if len(messages) == 0 {
 		p.deleteWork(ctx, receipt)
+		p.published(receipt)
 		return nil
 	}
 	// Never twice on one work: when the answer is lost, nobody knows what the work
@@ -192,10 +194,7 @@ func (p *Platform) publish(ctx context.Context, receipt string, h home, b stix.B
 	if err := p.queue.publish(ctx, h.exchange, h.routing, messages); err != nil {
 		return err
 	}
-	p.mu.Lock()
-	w := p.follow(receipt)
-	w.published, w.moved = true, p.config.Clock()
-	p.mu.Unlock()
+	p.published(receipt)
 	// Without it the work is completed by its counts.
 	err = p.client.do(ctx, opToProcessed, map[string]any{"id": receipt, "message": fmt.Sprintf("%d objects", len(messages))}, nil)
 	if err != nil {
@@ -204,13 +203,10 @@ func (p *Platform) publish(ctx context.Context, receipt string, h home, b stix.B
 	return nil
 }
 
-// sendable leaves out what is larger than the broker takes.
-func (p *Platform) sendable(b stix.Bundle) stix.Bundle {
-	out := stix.Bundle{Objects: make([]stix.Object, 0, len(b.Objects))}
-	for _, o := range b.Objects {
-		if !p.oversize(o) {
-			out.Objects = append(out.Objects, o)
-		}
-	}
-	return out
+// published remembers that every message of a receipt is the broker's.
+func (p *Platform) published(receipt string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w := p.follow(receipt)
+	w.published, w.moved = true, p.config.Clock()
 }

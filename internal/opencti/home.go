@@ -1,0 +1,124 @@
+package opencti
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+)
+
+// home is where the platform told the connector to deliver.
+type home struct {
+	broker     broker
+	exchange   string
+	routing    string
+	queue      string
+	applicant  string
+	registered bool
+}
+
+// registered is the platform's answer to a registration.
+type registered struct {
+	State  string `json:"connector_state"`
+	Reset  bool   `json:"connector_state_reset"`
+	UserID string `json:"connector_user_id"`
+	Config struct {
+		Connection struct {
+			Host   string `json:"host"`
+			VHost  string `json:"vhost"`
+			UseSSL bool   `json:"use_ssl"`
+			Port   int    `json:"port"`
+			User   string `json:"user"`
+			Pass   string `json:"pass"`
+		} `json:"connection"`
+		Push         string `json:"push"`
+		PushRouting  string `json:"push_routing"`
+		PushExchange string `json:"push_exchange"`
+	} `json:"config"`
+}
+
+// register tells the platform about the connector, with what every supported
+// version knows of the input, and remembers where to deliver. It is idempotent.
+func (p *Platform) register(ctx context.Context) (registered, error) {
+	var out struct {
+		Answer *registered `json:"registerConnector"`
+	}
+	err := p.client.do(ctx, opRegister, map[string]any{"input": map[string]any{
+		"id":                  p.config.ConnectorID,
+		"name":                p.config.Name,
+		"type":                p.config.Type,
+		"scope":               p.config.Scope,
+		"auto":                false,
+		"only_contextual":     false,
+		"playbook_compatible": false,
+	}}, &out)
+	if err != nil {
+		return registered{}, err
+	}
+	a := out.Answer
+	if a == nil || a.Config.PushExchange == "" || a.Config.PushRouting == "" || a.Config.Push == "" {
+		return registered{}, &Error{Class: Temporary, Op: opRegister, Code: "unexpected_shape"}
+	}
+	h := home{
+		broker:     p.config.MQ.override(a),
+		exchange:   a.Config.PushExchange,
+		routing:    a.Config.PushRouting,
+		queue:      a.Config.Push,
+		applicant:  p.config.Applicant,
+		registered: true,
+	}
+	if h.applicant == "" {
+		h.applicant = a.UserID
+	}
+	if h.applicant == "" {
+		// Workers would import with their own rights, an administrator's.
+		return registered{}, &Error{Class: Temporary, Op: opRegister, Code: "no_user"}
+	}
+	p.queue.target(h.broker)
+	p.mu.Lock()
+	p.home, p.stale = h, false
+	p.mu.Unlock()
+	return *a, nil
+}
+
+// override puts the operator's settings over what the platform answered.
+func (m MQ) override(a *registered) broker {
+	c := a.Config.Connection
+	b := broker{Host: c.Host, Port: c.Port, VHost: c.VHost, User: c.User, Password: c.Pass, UseSSL: c.UseSSL, TLS: m.TLS}
+	if m.Host != "" {
+		b.Host = m.Host
+	}
+	if m.Port != 0 {
+		b.Port = m.Port
+	}
+	if m.VHost != "" {
+		b.VHost = m.VHost
+	}
+	if m.User != "" {
+		b.User = m.User
+	}
+	if m.Password != "" {
+		b.Password = m.Password
+	}
+	if m.UseSSL != nil {
+		b.UseSSL = *m.UseSSL
+	}
+	return b
+}
+
+// ready gives where to deliver, after registering again where the connector has
+// become unknown.
+func (p *Platform) ready(ctx context.Context) (home, error) {
+	p.mu.Lock()
+	h, stale := p.home, p.stale
+	p.mu.Unlock()
+	if h.registered && !stale {
+		return h, nil
+	}
+	if _, err := p.register(ctx); err != nil {
+		return home{}, fmt.Errorf("register again: %w", err)
+	}
+	p.config.Log.InfoContext(ctx, "connector registered again", slog.String("connector_id", p.config.ConnectorID))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.home, nil
+}
