@@ -1,0 +1,195 @@
+package internal_test
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
+)
+
+var update = flag.Bool("update", false, "rewrite the table of cases in docs/mapping.md")
+
+// The marks between which the table of cases stands.
+const (
+	casesStart = "<!-- cases: go test ./internal -update -->\n"
+	casesEnd   = "<!-- end of cases -->\n"
+)
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestTheManualShowsEachCaseOfTheMapping(t *testing.T) {
+	const path = "../docs/mapping.md"
+	text := read(t, path)
+	before, rest, ok := strings.Cut(text, casesStart)
+	shown, after, ok2 := strings.Cut(rest, casesEnd)
+	if !ok || !ok2 {
+		t.Fatalf("%s lacks the marks of the table of cases", path)
+	}
+	want := "\n" + cases(t) + "\n"
+	if *update {
+		if err := os.WriteFile(path, []byte(before+casesStart+want+casesEnd+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(want, shown); diff != "" {
+		t.Errorf("%s shows other cases; run go test ./internal -update\n%s", path, diff)
+	}
+}
+
+// cases is the table of what each golden case becomes.
+func cases(t *testing.T) string {
+	t.Helper()
+	files, err := filepath.Glob("mapping/testdata/golden/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("goldens: %v, %v", files, err)
+	}
+	var b strings.Builder
+	b.WriteString("| case | content | description |\n|---|---|---|\n")
+	for _, path := range files {
+		archive, err := txtar.ParseFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range archive.Files {
+			if f.Name != "bundle.json" {
+				continue
+			}
+			if !strings.HasPrefix(string(f.Data), "{") {
+				fmt.Fprintf(&b, "| %s | – | %s |\n", strings.TrimSpace(string(archive.Comment)), strings.TrimSpace(string(f.Data)))
+				continue
+			}
+			var bundle struct {
+				Objects []struct {
+					Type        string
+					Content     string
+					Description string `json:"x_opencti_description"`
+				}
+			}
+			if err := json.Unmarshal(f.Data, &bundle); err != nil {
+				t.Fatalf("%s: %v", path, err)
+			}
+			for _, o := range bundle.Objects {
+				if o.Type == "media-content" {
+					fmt.Fprintf(&b, "| %s | %s | %s |\n", strings.ReplaceAll(strings.TrimSpace(string(archive.Comment)), "\n", " "), code(o.Content), code(o.Description))
+				}
+			}
+		}
+	}
+	return b.String()
+}
+
+// code shows a text literally in a cell of a table: the Markdown that the platform
+// is sent, clipped.
+func code(text string) string {
+	const most = 240
+	if runes := []rune(text); len(runes) > most {
+		text = string(runes[:most]) + " …"
+	}
+	text = strings.NewReplacer("  \n", " ⏎ ", "\n", " ⏎ ", "|", `\|`).Replace(text)
+	fence := "`"
+	for strings.Contains(text, fence) {
+		fence += "`"
+	}
+	if len(fence) > 1 {
+		return fence + " " + text + " " + fence
+	}
+	return fence + text + fence
+}
+
+// pages are the documents of the repository.
+func pages(t *testing.T) []string {
+	t.Helper()
+	list := []string{"../README.md", "README.md", "../CHANGELOG.md"}
+	for _, pattern := range []string{"../docs/*.md", "../docs/decisions/*.md"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil || len(found) == 0 {
+			t.Fatalf("%s: %v, %v", pattern, found, err)
+		}
+		list = append(list, found...)
+	}
+	return list
+}
+
+func TestTheManualNamesTestsThatExist(t *testing.T) {
+	declared := map[string]bool{}
+	declaration := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w+)\(`)
+	for _, root := range []string{".", "../e2e"} {
+		err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			if entry.IsDir() && entry.Name() == "vendor" {
+				return filepath.SkipDir
+			}
+			if strings.HasSuffix(path, "_test.go") {
+				for _, m := range declaration.FindAllStringSubmatch(read(t, path), -1) {
+					declared[m[1]] = true
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	named := 0
+	for _, page := range pages(t) {
+		for _, name := range regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Z]\\w+)`").FindAllStringSubmatch(read(t, page), -1) {
+			named++
+			if !declared[name[1]] {
+				t.Errorf("%s names %s, which is no test", page, name[1])
+			}
+		}
+	}
+	if named < 30 {
+		t.Errorf("only %d tests are named", named)
+	}
+}
+
+func TestLinksInTheManualLeadSomewhere(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#:]+)\)`)
+	for _, page := range pages(t) {
+		for _, m := range link.FindAllStringSubmatch(read(t, page), -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), m[1])); err != nil {
+				t.Errorf("%s links to %s, which is not there", page, m[1])
+			}
+		}
+	}
+}
+
+func TestTheManualQuotesLogLinesThatExist(t *testing.T) {
+	var code strings.Builder
+	for _, f := range sources(t) {
+		code.WriteString(read(t, f.name))
+	}
+	_, table, ok := strings.Cut(read(t, "../docs/operations.md"), "| line |")
+	table, _, ok2 := strings.Cut(table, "\n\n")
+	if !ok || !ok2 {
+		t.Fatal("docs/operations.md has no table of log lines")
+	}
+	rows := regexp.MustCompile("(?m)^\\| `([^`]+)`").FindAllStringSubmatch(table, -1)
+	if len(rows) < 5 {
+		t.Errorf("only %d log lines are explained", len(rows))
+	}
+	for _, row := range rows {
+		if !strings.Contains(code.String(), `"`+row[1]) {
+			t.Errorf("docs/operations.md explains %q, which nothing logs", row[1])
+		}
+	}
+}
