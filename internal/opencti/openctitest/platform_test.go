@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/matrix-connector/matrix-connector/internal/opencti/openctitest"
@@ -142,6 +143,35 @@ func TestAWorkFromRegistrationToReadBack(t *testing.T) {
 			}
 			if v := p.Violations(); len(v) > 0 {
 				t.Errorf("violations: %v", v)
+			}
+		})
+	}
+}
+
+func TestServeEndsWithItsContextAndTellsOfViolations(t *testing.T) {
+	for name, c := range map[string]struct {
+		query string
+		want  string
+	}{
+		"a good client": {`{"query":"{ about { version } }"}`, ""},
+		"a bad client":  {`{"query":"{ about { no_such_field } }"}`, "no_such_field"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			listening := make(chan *openctitest.Platform, 1)
+			done := make(chan error, 1)
+			go func() {
+				done <- openctitest.Serve(ctx, openctitest.Config{Generation: openctitest.Gen7}, func(p *openctitest.Platform) { listening <- p })
+			}()
+			p := <-listening
+			if _, _, err := post(ctx, p, "connector", "application/json", []byte(c.query)); err != nil {
+				t.Fatal(err)
+			}
+			cancel()
+			err := <-done
+			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %v", err)
 			}
 		})
 	}
