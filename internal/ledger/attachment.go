@@ -121,11 +121,14 @@ func (l *Ledger) close(value any, place string) ([]byte, error) {
 }
 
 // recordFiles makes a row for each file of a post. A file that an edit changed is
-// wanted anew; one that an edit took out is refused.
-func (r *recorder) recordFiles(ctx context.Context, room id.RoomID, post timeline.Post, postID int64) error {
-	stored, err := r.readAttachments(ctx, "WHERE t.post = ?", postID)
-	if err != nil {
-		return err
+// wanted anew; one that an edit took out is refused. A fresh post has no rows yet.
+func (r *recorder) recordFiles(ctx context.Context, room id.RoomID, post timeline.Post, postID int64, fresh bool) error {
+	var stored []attachmentRow
+	if !fresh {
+		var err error
+		if stored, err = r.readAttachments(ctx, "WHERE t.post = ?", postID); err != nil {
+			return err
+		}
 	}
 	for _, file := range post.Files {
 		state, reason := AttachmentWanted, ""
@@ -139,11 +142,11 @@ func (r *recorder) recordFiles(ctx context.Context, room id.RoomID, post timelin
 		at := slices.IndexFunc(stored, func(a attachmentRow) bool { return a.value.File.Index == file.Index })
 		switch {
 		case at < 0:
-			_, err = r.db().Exec(ctx, `INSERT INTO ledger_attachment (post, idx, live, place, sent, state, reason, file_sealed)
+			_, err = r.run(ctx, `INSERT INTO ledger_attachment (post, idx, live, place, sent, state, reason, file_sealed)
 				SELECT id, ?, live, place, ?, ?, ?, ? FROM ledger_post WHERE id = ?`,
 				file.Index, post.Sent.UnixMilli(), state, reason, sealed, postID)
 		case stored[at].value.File.URI != file.URI || !bytes.Equal(stored[at].value.File.Key, file.Key):
-			_, err = r.db().Exec(ctx, `UPDATE ledger_attachment SET state = ?, reason = ?, file_sealed = ?, fetched_sealed = NULL,
+			_, err = r.run(ctx, `UPDATE ledger_attachment SET state = ?, reason = ?, file_sealed = ?, fetched_sealed = NULL,
 				spool = '', bytes = 0, due_at = 0, attempts = 0, class = '' WHERE id = ?`, state, reason, sealed, stored[at].id)
 		}
 		if err != nil {
@@ -155,7 +158,7 @@ func (r *recorder) recordFiles(ctx context.Context, room id.RoomID, post timelin
 			continue
 		}
 		if a.state == AttachmentWanted || a.state == AttachmentFetched {
-			_, err := r.db().Exec(ctx, "UPDATE ledger_attachment SET state = 'refused', reason = ?, spool = '' WHERE id = ?", deadWithdrawn, a.id)
+			_, err := r.run(ctx, "UPDATE ledger_attachment SET state = 'refused', reason = ?, spool = '' WHERE id = ?", deadWithdrawn, a.id)
 			if err != nil {
 				return fmt.Errorf("record attachment: %w", err)
 			}
@@ -216,7 +219,7 @@ func (l *Ledger) ReadyToAttach(ctx context.Context, max int) ([]timeline.Attachm
 // findAttachment looks up a row, and checks that it is in one of the states and still
 // about the same file.
 func (l *Ledger) findAttachment(ctx context.Context, a timeline.Attachment, from ...AttachmentState) (attachmentRow, error) {
-	row, err := l.scanAttachment(l.db().QueryRow(ctx, "SELECT "+attachmentColumns+` FROM ledger_room r CROSS JOIN ledger_post p ON p.room = r.id
+	row, err := l.scanAttachment(l.queryRow(ctx, "SELECT "+attachmentColumns+` FROM ledger_room r CROSS JOIN ledger_post p ON p.room = r.id
 		CROSS JOIN ledger_attachment t ON t.post = p.id WHERE r.room = ? AND p.event = ? AND t.idx = ?`, a.Room, a.Event, a.File.Index))
 	if errors.Is(err, sql.ErrNoRows) {
 		return attachmentRow{}, ErrUnknown
@@ -247,7 +250,7 @@ func (l *Ledger) Fetched(ctx context.Context, a timeline.Attachment) error {
 		if err != nil {
 			return err
 		}
-		_, err = l.db().Exec(ctx, `UPDATE ledger_attachment SET state = 'fetched', fetched_sealed = ?, spool = ?, bytes = ?,
+		_, err = l.run(ctx, `UPDATE ledger_attachment SET state = 'fetched', fetched_sealed = ?, spool = ?, bytes = ?,
 			due_at = 0, attempts = 0, class = '', reason = '' WHERE id = ?`, sealed, a.Spool, a.Bytes, row.id)
 		return err
 	})
@@ -271,7 +274,7 @@ func (l *Ledger) giveUp(ctx context.Context, a timeline.Attachment, state Attach
 		if err != nil {
 			return err
 		}
-		_, err = l.db().Exec(ctx, "UPDATE ledger_attachment SET state = ?, reason = ?, class = 'permanent', due_at = 0, spool = '' WHERE id = ?",
+		_, err = l.run(ctx, "UPDATE ledger_attachment SET state = ?, reason = ?, class = 'permanent', due_at = 0, spool = '' WHERE id = ?",
 			state, reason, row.id)
 		if err != nil {
 			return err
@@ -289,7 +292,7 @@ func (l *Ledger) DeferAttachment(ctx context.Context, a timeline.Attachment, cla
 			return err
 		}
 		failures = row.attempts + 1
-		_, err = l.db().Exec(ctx, "UPDATE ledger_attachment SET attempts = ?, due_at = ?, class = ?, reason = ? WHERE id = ?",
+		_, err = l.run(ctx, "UPDATE ledger_attachment SET attempts = ?, due_at = ?, class = ?, reason = ? WHERE id = ?",
 			failures, l.now()+Delay(failures).Milliseconds(), class, reason, row.id)
 		return err
 	})
@@ -305,7 +308,7 @@ func (l *Ledger) Spoilt(ctx context.Context, a timeline.Attachment, reason strin
 			return err
 		}
 		failures := row.attempts + 1
-		_, err = l.db().Exec(ctx, `UPDATE ledger_attachment SET state = 'wanted', fetched_sealed = NULL, spool = '', bytes = 0,
+		_, err = l.run(ctx, `UPDATE ledger_attachment SET state = 'wanted', fetched_sealed = NULL, spool = '', bytes = 0,
 			attempts = ?, due_at = ?, class = 'temporary', reason = ? WHERE id = ?`,
 			failures, l.now()+Delay(failures).Milliseconds(), reason, row.id)
 		return err
@@ -321,7 +324,7 @@ func (l *Ledger) Attached(ctx context.Context, a timeline.Attachment) (spool str
 			return err
 		}
 		spool = row.value.Spool
-		_, err = l.db().Exec(ctx, "UPDATE ledger_attachment SET state = 'attached', spool = '', due_at = 0, attempts = 0, class = '', reason = '' WHERE id = ?", row.id)
+		_, err = l.run(ctx, "UPDATE ledger_attachment SET state = 'attached', spool = '', due_at = 0, attempts = 0, class = '', reason = '' WHERE id = ?", row.id)
 		return err
 	})
 	return spool, err
@@ -330,7 +333,7 @@ func (l *Ledger) Attached(ctx context.Context, a timeline.Attachment) (spool str
 func (l *Ledger) requeueAttachment(ctx context.Context, r Ref) error {
 	var rowID int64
 	var state AttachmentState
-	err := l.db().QueryRow(ctx, `SELECT t.id, t.state FROM ledger_room r CROSS JOIN ledger_post p ON p.room = r.id
+	err := l.queryRow(ctx, `SELECT t.id, t.state FROM ledger_room r CROSS JOIN ledger_post p ON p.room = r.id
 		CROSS JOIN ledger_attachment t ON t.post = p.id WHERE r.room = ? AND p.event = ? AND t.idx = ?`, r.Room, r.Event, r.Index).Scan(&rowID, &state)
 	if errors.Is(err, sql.ErrNoRows) {
 		return ErrUnknown
@@ -341,7 +344,7 @@ func (l *Ledger) requeueAttachment(ctx context.Context, r Ref) error {
 	if state != AttachmentLost && state != AttachmentRefused {
 		return fmt.Errorf("from %s: %w", state, ErrTransition)
 	}
-	_, err = l.db().Exec(ctx, `UPDATE ledger_attachment SET state = 'wanted', fetched_sealed = NULL, bytes = 0, due_at = 0, attempts = 0,
+	_, err = l.run(ctx, `UPDATE ledger_attachment SET state = 'wanted', fetched_sealed = NULL, bytes = 0, due_at = 0, attempts = 0,
 		class = '', reason = '' WHERE id = ?`, rowID)
 	return err
 }

@@ -50,7 +50,7 @@ func (r *recorder) author(ctx context.Context, user id.UserID, name string) (int
 				return 0, err
 			}
 		}
-		result, err := r.db().Exec(ctx, "INSERT INTO ledger_author (user, folded, key, name_sealed) VALUES (?,?,?,?)",
+		result, err := r.run(ctx, "INSERT INTO ledger_author (user, folded, key, name_sealed) VALUES (?,?,?,?)",
 			user, fold(string(user)), key, sealed)
 		if err != nil {
 			return 0, fmt.Errorf("insert author: %w", err)

@@ -100,7 +100,7 @@ func (l *Ledger) killSilent(ctx context.Context, picked []postRow, drafts []time
 			if drafted[place{p.room, p.event}] {
 				continue
 			}
-			_, err := l.db().Exec(ctx, "UPDATE ledger_post SET state = 'dead', due_at = 0, class = 'permanent', reason = ? WHERE id = ? AND state = 'due' AND revision = ?",
+			_, err := l.run(ctx, "UPDATE ledger_post SET state = 'dead', due_at = 0, class = 'permanent', reason = ? WHERE id = ? AND state = 'due' AND revision = ?",
 				deadUnreadable, p.id, p.revision)
 			if err != nil {
 				return err
@@ -199,7 +199,7 @@ func (k *picker) target(ctx context.Context, p *postRow, event id.EventID) (know
 		return false, false, nil
 	}
 	var ends, authorLanded bool
-	t, err := scanPost(k.db().QueryRow(ctx, `SELECT `+postColumns+`, a.landed > 0, p.state = 'dead' FROM ledger_post p
+	t, err := scanPost(k.queryRow(ctx, `SELECT `+postColumns+`, a.landed > 0, p.state = 'dead' FROM ledger_post p
 		CROSS JOIN ledger_author a ON a.id = p.author WHERE p.room = ? AND p.event = ?`, p.room, event), &authorLanded, &ends)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
@@ -228,7 +228,7 @@ func (k *picker) target(ctx context.Context, p *postRow, event id.EventID) (know
 // fetched, or waits for its key.
 func (k *picker) coming(ctx context.Context, room int64, event id.EventID) (bool, error) {
 	var coming bool
-	err := k.db().QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM ledger_target WHERE room = ?1 AND event = ?2 AND state = 'wanted')
+	err := k.queryRow(ctx, `SELECT EXISTS (SELECT 1 FROM ledger_target WHERE room = ?1 AND event = ?2 AND state = 'wanted')
 		OR EXISTS (SELECT 1 FROM ledger_event WHERE room = ?1 AND event = ?2 AND state = 'undecrypted')`, room, event).Scan(&coming)
 	return coming, wrap("look up target", err)
 }
@@ -238,7 +238,7 @@ func (k *picker) coming(ctx context.Context, room int64, event id.EventID) (bool
 func (l *Ledger) NextDue(ctx context.Context) (time.Time, error) {
 	now := l.now()
 	var next sql.NullInt64
-	err := l.db().QueryRow(ctx, `SELECT min(t) FROM (
+	err := l.queryRow(ctx, `SELECT min(t) FROM (
 		SELECT min(due_at) AS t FROM ledger_room WHERE state = 'due' AND due_at > ?1
 		UNION ALL SELECT min(due_at) FROM ledger_author WHERE state = 'due' AND due_at > ?1
 		UNION ALL SELECT min(due_at) FROM ledger_post WHERE state = 'due' AND due_at > 0 AND due_at > ?1

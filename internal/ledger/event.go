@@ -95,7 +95,7 @@ func (l *Ledger) insertEvent(ctx context.Context, r *eventRow) error {
 		return err
 	}
 	e := &r.event
-	result, err := l.db().Exec(ctx, `INSERT INTO ledger_event
+	result, err := l.run(ctx, `INSERT INTO ledger_event
 		(room, event, target, sender, type, state, reason, cause, sent, received, live, trust, session, sender_key, body_sealed)
 		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
 		r.room, e.ID, e.Target, e.Sender, e.Type, r.state, r.reason, r.cause, e.Sent.UnixMilli(), e.Received.UnixMilli(),
@@ -115,7 +115,7 @@ func (l *Ledger) updateEvent(ctx context.Context, r *eventRow) error {
 		return err
 	}
 	e := &r.event
-	_, err = l.db().Exec(ctx, `UPDATE ledger_event SET target = ?, sender = ?, type = ?, state = ?, reason = ?, cause = ?,
+	_, err = l.run(ctx, `UPDATE ledger_event SET target = ?, sender = ?, type = ?, state = ?, reason = ?, cause = ?,
 		sent = ?, trust = ?, session = ?, sender_key = ?, waiting = 0, body_sealed = ? WHERE id = ?`,
 		e.Target, e.Sender, e.Type, r.state, r.reason, r.cause, e.Sent.UnixMilli(), e.Trust, r.session, r.senderKey, sealed, r.id)
 	if err != nil {
@@ -171,6 +171,3 @@ func (l *Ledger) Newest(ctx context.Context, room id.RoomID) (id.EventID, error)
 	}
 	return newest, nil
 }
-
-// chunk is how many values go into one statement.
-const chunk = 500

@@ -21,7 +21,7 @@ func (r *recorder) recordGap(ctx context.Context, gap timeline.Gap) error {
 	if opened == 0 {
 		opened = r.now
 	}
-	_, err = r.db().Exec(ctx, `INSERT INTO ledger_gap (room, kind, from_token, until, bound, opened)
+	_, err = r.run(ctx, `INSERT INTO ledger_gap (room, kind, from_token, until, bound, opened)
 		SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE NOT EXISTS (
 			SELECT 1 FROM ledger_gap WHERE room = ?1 AND kind = ?2 AND from_token = ?3 AND until = ?4 AND state = 'open' AND pages = 0)`,
 		room.id, gap.Kind, gap.From, gap.Until, millis(gap.Bound), opened)
@@ -89,14 +89,14 @@ func (l *Ledger) later(ctx context.Context, table, where string, class Class, re
 		return ErrUnknown
 	}
 	args = append([]any{attempts + 1, l.now() + Delay(attempts+1).Milliseconds(), class, reason}, args...)
-	_, err = l.db().Exec(ctx, "UPDATE "+table+" SET attempts = ?, due_at = ?, class = ?, reason = ? WHERE "+where, args...)
+	_, err = l.run(ctx, "UPDATE "+table+" SET attempts = ?, due_at = ?, class = ?, reason = ? WHERE "+where, args...)
 	return err
 }
 
 // openHistory opens the history of every room that the bot is in and that is imported,
 // from the newest event back to the start date.
 func (l *Ledger) openHistory(ctx context.Context) error {
-	_, err := l.db().Exec(ctx, `INSERT INTO ledger_gap (room, kind, from_token, bound, opened)
+	_, err := l.run(ctx, `INSERT INTO ledger_gap (room, kind, from_token, bound, opened)
 		SELECT r.id, ?1, '', ?2, ?3 FROM ledger_room r WHERE r.membership = ?4 AND r.skip = ''
 		AND NOT EXISTS (SELECT 1 FROM ledger_gap g WHERE g.room = r.id AND g.kind = ?1 AND g.from_token = '' AND g.state = 'open' AND g.bound = ?2)`,
 		timeline.GapHistory, millis(l.start), l.now(), timeline.MembershipJoin)

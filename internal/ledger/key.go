@@ -31,7 +31,7 @@ var retryable = func() string {
 // recordKey notes a Megolm session that became known or better, and makes the events
 // that wait for it worth an attempt; or a refusal, and why they will wait on.
 func (r *recorder) recordKey(ctx context.Context, key timeline.KeyRef) error {
-	_, err := r.db().Exec(ctx, `INSERT INTO ledger_key (room, session, first_index, withheld) VALUES (?1, ?2, ?3, ?4)
+	_, err := r.run(ctx, `INSERT INTO ledger_key (room, session, first_index, withheld) VALUES (?1, ?2, ?3, ?4)
 		ON CONFLICT DO UPDATE SET first_index = CASE WHEN ?4 = '' THEN ?3 ELSE first_index END, withheld = ?4`,
 		key.Room, key.Session, key.FirstIndex, key.Withheld)
 	if err != nil {
@@ -39,10 +39,10 @@ func (r *recorder) recordKey(ctx context.Context, key timeline.KeyRef) error {
 	}
 	const of = " WHERE session = ? AND room = (SELECT id FROM ledger_room WHERE room = ?) AND "
 	if key.Withheld != "" {
-		_, err = r.db().Exec(ctx, "UPDATE ledger_event SET reason = ?, cause = ?"+of+"state = 'undecrypted' AND reason IN (?, ?)",
+		_, err = r.run(ctx, "UPDATE ledger_event SET reason = ?, cause = ?"+of+"state = 'undecrypted' AND reason IN (?, ?)",
 			timeline.ReasonWithheld, key.Withheld, key.Session, key.Room, timeline.ReasonNoSession, timeline.ReasonWithheld)
 	} else {
-		_, err = r.db().Exec(ctx, "UPDATE ledger_event SET waiting = 1"+of+retryable, key.Session, key.Room)
+		_, err = r.run(ctx, "UPDATE ledger_event SET waiting = 1"+of+retryable, key.Session, key.Room)
 	}
 	if err != nil {
 		return fmt.Errorf("note key: %w", err)
@@ -56,9 +56,9 @@ func (r *recorder) recordRetried(ctx context.Context, retried timeline.Retried) 
 	const of = " WHERE room = (SELECT id FROM ledger_room WHERE room = ?) AND event = ? AND state = 'undecrypted'"
 	var err error
 	if retried.Readable || retried.Reason == "" {
-		_, err = r.db().Exec(ctx, "UPDATE ledger_event SET waiting = 0"+of, retried.Room, retried.ID)
+		_, err = r.run(ctx, "UPDATE ledger_event SET waiting = 0"+of, retried.Room, retried.ID)
 	} else {
-		_, err = r.db().Exec(ctx, "UPDATE ledger_event SET waiting = 0, reason = ?, cause = CASE ? WHEN '' THEN cause ELSE ? END"+of,
+		_, err = r.run(ctx, "UPDATE ledger_event SET waiting = 0, reason = ?, cause = CASE ? WHEN '' THEN cause ELSE ? END"+of,
 			retried.Reason, retried.Cause, retried.Cause, retried.Room, retried.ID)
 	}
 	if err != nil {
@@ -92,7 +92,7 @@ func (l *Ledger) Waiting(ctx context.Context, max int) ([]timeline.Undecrypted, 
 	}
 	// A row that does not open would come first for ever.
 	for _, rowID := range damaged {
-		if _, err := l.db().Exec(ctx, "UPDATE ledger_event SET state = 'unreadable', reason = 'damaged', waiting = 0 WHERE id = ?", rowID); err != nil {
+		if _, err := l.run(ctx, "UPDATE ledger_event SET state = 'unreadable', reason = 'damaged', waiting = 0 WHERE id = ?", rowID); err != nil {
 			return nil, fmt.Errorf("note damaged event: %w", err)
 		}
 	}

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"database/sql"
 	"embed"
 	"fmt"
 	"log/slog"
@@ -116,7 +117,7 @@ func (l *Ledger) signal(ctx context.Context) {
 // for the state that the connector shows the platform.
 func (l *Ledger) Counter(ctx context.Context) (int64, error) {
 	var n int64
-	if err := l.db().QueryRow(ctx, "SELECT batches FROM ledger_state").Scan(&n); err != nil {
+	if err := l.queryRow(ctx, "SELECT batches FROM ledger_state").Scan(&n); err != nil {
 		return 0, fmt.Errorf("read counter: %w", err)
 	}
 	return n, nil
@@ -125,29 +126,55 @@ func (l *Ledger) Counter(ctx context.Context) (int64, error) {
 // Token is the sync token up to which everything is recorded; empty at first.
 func (l *Ledger) Token(ctx context.Context) (string, error) {
 	var token string
-	if err := l.db().QueryRow(ctx, "SELECT token FROM ledger_state").Scan(&token); err != nil {
+	if err := l.queryRow(ctx, "SELECT token FROM ledger_state").Scan(&token); err != nil {
 		return "", fmt.Errorf("read sync token: %w", err)
 	}
 	return token, nil
 }
 
-func (l *Ledger) db() *dbutil.Database { return l.store.DB() }
-
 // now is the present in milliseconds, as rows hold it.
 func (l *Ledger) now() int64 { return l.clock().UnixMilli() }
 
-// exec runs a statement for its effect and gives the number of rows it changed.
+// run runs a statement for its effect. Its text is one of a bounded set, as are those
+// of exec, queryRow and each: they are prepared once.
+func (l *Ledger) run(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	stmt, err := l.store.Prepared(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return stmt.ExecContext(ctx, args...)
+}
+
+// exec is run for those who ask how many rows changed.
 func (l *Ledger) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	result, err := l.db().Exec(ctx, query, args...)
+	result, err := l.run(ctx, query, args...)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected()
 }
 
+// queryRow runs a query for its only row.
+func (l *Ledger) queryRow(ctx context.Context, query string, args ...any) dbutil.Scannable {
+	stmt, err := l.store.Prepared(ctx, query)
+	if err != nil {
+		return failedRow{err}
+	}
+	return stmt.QueryRowContext(ctx, args...)
+}
+
+// failedRow is the row of a query that could not be prepared.
+type failedRow struct{ err error }
+
+func (r failedRow) Scan(...any) error { return r.err }
+
 // each runs a query and hands every row to scan.
 func (l *Ledger) each(ctx context.Context, scan func(dbutil.Scannable) error, query string, args ...any) error {
-	rows, err := l.db().Query(ctx, query, args...)
+	stmt, err := l.store.Prepared(ctx, query)
+	if err != nil {
+		return err
+	}
+	rows, err := stmt.QueryContext(ctx, args...)
 	if err != nil {
 		return err
 	}
@@ -160,12 +187,24 @@ func (l *Ledger) each(ctx context.Context, scan func(dbutil.Scannable) error, qu
 	return rows.Err()
 }
 
-// list makes the placeholders of an IN and appends its values to args.
+// chunk is how many values go into one statement, at most.
+const chunk = 512
+
+// list makes the placeholders of an IN and appends its values to args. There are few
+// lengths of lists, so that there are few texts of statements: the last value stands
+// in the free places once more, which changes nothing.
 func list[T ~string | ~int64](args []any, values []T) (string, []any) {
+	length := 1
+	for length < len(values) {
+		length *= 8
+	}
 	for _, v := range values {
 		args = append(args, v)
 	}
-	return "(" + strings.TrimSuffix(strings.Repeat("?,", len(values)), ",") + ")", args
+	for range length - len(values) {
+		args = append(args, values[len(values)-1])
+	}
+	return "(" + strings.TrimSuffix(strings.Repeat("?,", length), ",") + ")", args
 }
 
 // millis and moment translate times that may be absent: 0 is none.

@@ -67,10 +67,10 @@ func (r *recorder) recordPost(ctx context.Context, room *roomRow, target id.Even
 		return nil
 	}
 	if says {
-		if _, err := r.db().Exec(ctx, "UPDATE ledger_post SET reply = ?, thread = ? WHERE id = ?", post.Reply, post.Thread, stored.id); err != nil {
+		if _, err := r.run(ctx, "UPDATE ledger_post SET reply = ?, thread = ? WHERE id = ?", post.Reply, post.Thread, stored.id); err != nil {
 			return fmt.Errorf("update post: %w", err)
 		}
-		if err := r.recordFiles(ctx, room.state.Room.ID, post, stored.id); err != nil {
+		if err := r.recordFiles(ctx, room.state.Room.ID, post, stored.id, false); err != nil {
 			return err
 		}
 	}
@@ -84,7 +84,7 @@ func (r *recorder) insertPost(ctx context.Context, room *roomRow, post timeline.
 	}
 	if room.row == StateIdle {
 		room.row = StateDue
-		if _, err := r.db().Exec(ctx, "UPDATE ledger_room SET state = 'due', due_at = 0 WHERE id = ? AND state = 'idle'", room.id); err != nil {
+		if _, err := r.run(ctx, "UPDATE ledger_room SET state = 'due', due_at = 0 WHERE id = ? AND state = 'idle'", room.id); err != nil {
 			return fmt.Errorf("update room: %w", err)
 		}
 	}
@@ -100,7 +100,7 @@ func (r *recorder) insertPost(ctx context.Context, room *roomRow, post timeline.
 	if post.Reply != "" || post.Thread != "" {
 		hold = r.now + r.Ledger.hold.Milliseconds()
 	}
-	result, err := r.db().Exec(ctx, `INSERT INTO ledger_post (room, event, author, live, place, received, reply, thread, hold_until)
+	result, err := r.run(ctx, `INSERT INTO ledger_post (room, event, author, live, place, received, reply, thread, hold_until)
 		VALUES (?,?,?,?,?,?,?,?,?)`, room.id, post.ID, author, original.Live, place, received, post.Reply, post.Thread, hold)
 	if err != nil {
 		return fmt.Errorf("insert post: %w", err)
@@ -109,7 +109,7 @@ func (r *recorder) insertPost(ctx context.Context, room *roomRow, post timeline.
 	if err != nil {
 		return err
 	}
-	return r.recordFiles(ctx, room.state.Room.ID, post, rowID)
+	return r.recordFiles(ctx, room.state.Room.ID, post, rowID, true)
 }
 
 // eventsOf reads the readable events of messages: the originals named in originals, and

@@ -16,25 +16,25 @@ func (l *Ledger) Send(ctx context.Context, receipt string, b Batch) error {
 		if receipt == "" {
 			return errors.New("empty receipt")
 		}
-		if _, err := l.db().Exec(ctx, "INSERT INTO ledger_receipt (receipt, created) VALUES (?, ?)", receipt, l.now()); err != nil {
+		if _, err := l.run(ctx, "INSERT INTO ledger_receipt (receipt, created) VALUES (?, ?)", receipt, l.now()); err != nil {
 			return err
 		}
 		const sent = " SET state = 'sent', sent = revision, receipt = ?"
 		const asDrafted = " AND state = 'due' AND revision = ?"
 		for _, r := range b.Rooms {
-			_, err := l.db().Exec(ctx, "UPDATE ledger_room"+sent+", said_name = ? WHERE room = ?"+asDrafted, receipt, r.Room.Name, r.Room.ID, r.Revision)
+			_, err := l.run(ctx, "UPDATE ledger_room"+sent+", said_name = ? WHERE room = ?"+asDrafted, receipt, r.Room.Name, r.Room.ID, r.Revision)
 			if err != nil {
 				return err
 			}
 		}
 		for _, a := range b.Authors {
-			_, err := l.db().Exec(ctx, "UPDATE ledger_author"+sent+" WHERE user = ?"+asDrafted, receipt, a.User, a.Revision)
+			_, err := l.run(ctx, "UPDATE ledger_author"+sent+" WHERE user = ?"+asDrafted, receipt, a.User, a.Revision)
 			if err != nil {
 				return err
 			}
 		}
 		for spot, d := range b.Drafts {
-			_, err := l.db().Exec(ctx, "UPDATE ledger_post"+sent+`, said_reply = ?, said_thread = ?, spot = ?
+			_, err := l.run(ctx, "UPDATE ledger_post"+sent+`, said_reply = ?, said_thread = ?, spot = ?
 				WHERE room = (SELECT id FROM ledger_room WHERE room = ?) AND event = ?`+asDrafted,
 				receipt, d.ReplyKnown, d.ThreadKnown, spot, d.Post.Room, d.Post.ID, d.Revision)
 			if err != nil {
@@ -97,7 +97,7 @@ func (l *Ledger) InFlight(ctx context.Context) (receipt string, published bool, 
 func (l *Ledger) Lapse(ctx context.Context, receipt string) error {
 	return l.do(ctx, "lapse", func(ctx context.Context) error {
 		for _, table := range []string{tableRoom, tableAuthor, tablePost} {
-			_, err := l.db().Exec(ctx, fmt.Sprintf(`UPDATE %s SET lapses = lapses + 1, due_at = 0, receipt = '',
+			_, err := l.run(ctx, fmt.Sprintf(`UPDATE %s SET lapses = lapses + 1, due_at = 0, receipt = '',
 				state = CASE WHEN lapses + 1 >= %d THEN 'dead' ELSE 'due' END,
 				class = CASE WHEN lapses + 1 >= %[2]d THEN 'permanent' ELSE 'temporary' END,
 				reason = CASE WHEN lapses + 1 >= %[2]d THEN '%s' ELSE 'lapsed' END

@@ -38,7 +38,7 @@ func (l *Ledger) Reconsider(ctx context.Context) error {
 func (l *Ledger) reconsiderStart(ctx context.Context) error {
 	const never, noBound = 0, -1 << 62
 	var last int64
-	if err := l.db().QueryRow(ctx, "SELECT start FROM ledger_state").Scan(&last); err != nil {
+	if err := l.queryRow(ctx, "SELECT start FROM ledger_state").Scan(&last); err != nil {
 		return fmt.Errorf("read start date: %w", err)
 	}
 	start := int64(noBound)
@@ -50,7 +50,7 @@ func (l *Ledger) reconsiderStart(ctx context.Context) error {
 			return err
 		}
 	}
-	_, err := l.db().Exec(ctx, "UPDATE ledger_state SET start = ?", start)
+	_, err := l.run(ctx, "UPDATE ledger_state SET start = ?", start)
 	return wrap("note start date", err)
 }
 
@@ -62,15 +62,15 @@ func (r *recorder) reconsiderRoom(ctx context.Context, room *roomRow) error {
 	}
 	old := room.skip
 	room.skip = skip
-	if _, err := r.db().Exec(ctx, "UPDATE ledger_room SET skip = ? WHERE id = ?", skip, room.id); err != nil {
+	if _, err := r.run(ctx, "UPDATE ledger_room SET skip = ? WHERE id = ?", skip, room.id); err != nil {
 		return fmt.Errorf("note room rule: %w", err)
 	}
 	if skip != "" {
-		_, err := r.db().Exec(ctx, "UPDATE ledger_post SET state = 'dead', class = 'permanent', reason = ?, due_at = 0 WHERE room = ? AND state = 'due' AND landed = 0",
+		_, err := r.run(ctx, "UPDATE ledger_post SET state = 'dead', class = 'permanent', reason = ?, due_at = 0 WHERE room = ? AND state = 'due' AND landed = 0",
 			deadRoomRule, room.id)
 		return wrap("apply room rule", err)
 	}
-	_, err := r.db().Exec(ctx, "UPDATE ledger_post SET state = 'due', class = '', reason = '', attempts = 0 WHERE room = ? AND state = 'dead' AND reason = ?",
+	_, err := r.run(ctx, "UPDATE ledger_post SET state = 'due', class = '', reason = '', attempts = 0 WHERE room = ? AND state = 'dead' AND reason = ?",
 		room.id, deadRoomRule)
 	if err != nil {
 		return fmt.Errorf("lift room rule: %w", err)
@@ -115,7 +115,7 @@ func (r *recorder) takeBack(ctx context.Context, room *roomRow, reason string) e
 				continue
 			}
 			// Its key may have come long ago: worth one attempt.
-			if _, err := r.db().Exec(ctx, "UPDATE ledger_event SET waiting = 1 WHERE id = ?", e.id); err != nil {
+			if _, err := r.run(ctx, "UPDATE ledger_event SET waiting = 1 WHERE id = ?", e.id); err != nil {
 				return fmt.Errorf("retry skipped events: %w", err)
 			}
 		}
@@ -136,7 +136,7 @@ func (l *Ledger) Reset(ctx context.Context) error {
 			"UPDATE ledger_post" + again + ", live = 0, said_reply = 0, said_thread = 0 WHERE NOT (state = 'dead' AND reason = '" + deadRoomRule + "')",
 			"UPDATE ledger_attachment SET state = 'wanted', live = 0, fetched_sealed = NULL, bytes = 0, due_at = 0, attempts = 0 WHERE state = 'attached'",
 		} {
-			if _, err := l.db().Exec(ctx, statement); err != nil {
+			if _, err := l.run(ctx, statement); err != nil {
 				return err
 			}
 		}

@@ -88,7 +88,7 @@ func (r *recorder) record(ctx context.Context, b timeline.Batch) error {
 
 func (r *recorder) recordToken(ctx context.Context, b timeline.Batch) error {
 	if b.Next == "" {
-		_, err := r.db().Exec(ctx, "UPDATE ledger_state SET batches = batches + 1")
+		_, err := r.run(ctx, "UPDATE ledger_state SET batches = batches + 1")
 		return err
 	}
 	token, err := r.Token(ctx)
@@ -99,7 +99,7 @@ func (r *recorder) recordToken(ctx context.Context, b timeline.Batch) error {
 	if b.Since != "" && b.Since != token {
 		return ErrToken
 	}
-	_, err = r.db().Exec(ctx, "UPDATE ledger_state SET batches = batches + 1, token = ?", b.Next)
+	_, err = r.run(ctx, "UPDATE ledger_state SET batches = batches + 1, token = ?", b.Next)
 	return err
 }
 
@@ -159,7 +159,7 @@ func (r *recorder) recordNewest(ctx context.Context, room *roomRow, b timeline.B
 		return nil
 	}
 	room.newest = newest
-	_, err := r.db().Exec(ctx, "UPDATE ledger_room SET newest = ? WHERE id = ?", newest, room.id)
+	_, err := r.run(ctx, "UPDATE ledger_room SET newest = ? WHERE id = ?", newest, room.id)
 	return err
 }
 

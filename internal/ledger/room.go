@@ -65,7 +65,7 @@ func (r *recorder) room(ctx context.Context, name id.RoomID) (*roomRow, error) {
 		if err != nil {
 			return nil, err
 		}
-		if _, err := r.db().Exec(ctx, "INSERT INTO ledger_room (room, folded, key, name, skip) VALUES (?,?,?,?,?)",
+		if _, err := r.run(ctx, "INSERT INTO ledger_room (room, folded, key, name, skip) VALUES (?,?,?,?,?)",
 			name, fold(string(name)), key, room.Name, r.Ledger.skip(room)); err != nil {
 			return nil, fmt.Errorf("insert room: %w", err)
 		}
@@ -121,7 +121,7 @@ func (r *recorder) recordRoom(ctx context.Context, room timeline.Room) error {
 		}
 	}
 	row.state.Room = room
-	_, err = r.db().Exec(ctx, `UPDATE ledger_room SET name = ?, topic_sealed = ?, alias = ?, server = ?, creator = ?, type = ?,
+	_, err = r.run(ctx, `UPDATE ledger_room SET name = ?, topic_sealed = ?, alias = ?, server = ?, creator = ?, type = ?,
 		version = ?, encrypted = ?, membership = ?, predecessor = ?, successor = ? WHERE id = ?`,
 		room.Name, topic, room.Alias, room.Server, room.Creator, room.Type,
 		room.Version, room.Encrypted, room.Membership, room.Predecessor, room.Successor, row.id)
@@ -151,7 +151,7 @@ func keep[T ~string](value *T, old T) {
 // second of two such twins gets a short hash of its exact id.
 func (l *Ledger) key(ctx context.Context, table, exact string) (string, error) {
 	var twins int
-	if err := l.db().QueryRow(ctx, "SELECT count(*) FROM "+table+" WHERE folded = ?", fold(exact)).Scan(&twins); err != nil {
+	if err := l.queryRow(ctx, "SELECT count(*) FROM "+table+" WHERE folded = ?", fold(exact)).Scan(&twins); err != nil {
 		return "", fmt.Errorf("look up case twins: %w", err)
 	}
 	if twins == 0 {

@@ -9,7 +9,7 @@ import (
 // [Ledger.SetSink].
 func (l *Ledger) Sink(ctx context.Context) (string, error) {
 	var name string
-	if err := l.db().QueryRow(ctx, "SELECT sink FROM ledger_state").Scan(&name); err != nil {
+	if err := l.queryRow(ctx, "SELECT sink FROM ledger_state").Scan(&name); err != nil {
 		return "", fmt.Errorf("read sink: %w", err)
 	}
 	return name, nil

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+
+	"go.mau.fi/util/dbutil"
 )
 
 // State is the state of a room, author or post (closed set; see the package comment).
@@ -66,18 +68,18 @@ func (l *Ledger) find(ctx context.Context, r Ref) (row, error) {
 	const columns = "x.id, x.state, x.revision, x.landed, x.sent, x.attempts"
 	var found row
 	dest := []any{&found.id, &found.state, &found.revision, &found.landed, &found.sent, &found.attempts}
-	var query *sql.Row
+	var query dbutil.Scannable
 	switch r.Kind {
 	case KindRoom:
 		found.table = tableRoom
-		query = l.db().QueryRow(ctx, "SELECT "+columns+" FROM ledger_room x WHERE x.room = ?", r.Room)
+		query = l.queryRow(ctx, "SELECT "+columns+" FROM ledger_room x WHERE x.room = ?", r.Room)
 	case KindAuthor:
 		found.table = tableAuthor
-		query = l.db().QueryRow(ctx, "SELECT "+columns+" FROM ledger_author x WHERE x.user = ?", r.User)
+		query = l.queryRow(ctx, "SELECT "+columns+" FROM ledger_author x WHERE x.user = ?", r.User)
 	case KindPost:
 		found.table = tablePost
 		dest = append(dest, &found.room, &found.author, &found.reply, &found.thread)
-		query = l.db().QueryRow(ctx, "SELECT "+columns+`, x.room, x.author, x.reply, x.thread
+		query = l.queryRow(ctx, "SELECT "+columns+`, x.room, x.author, x.reply, x.thread
 			FROM ledger_room r CROSS JOIN ledger_post x ON x.room = r.id WHERE r.room = ? AND x.event = ?`, r.Room, r.Event)
 	case KindAttachment:
 		return row{}, ErrUnknown
@@ -97,7 +99,7 @@ func (l *Ledger) find(ctx context.Context, r Ref) (row, error) {
 // raise gives a row a new revision and makes it due: idle ones stay idle, and dead ones
 // stay dead until an operator requeues them.
 func (l *Ledger) raise(ctx context.Context, table string, rowID int64) error {
-	_, err := l.db().Exec(ctx, "UPDATE "+table+" SET revision = revision + 1, "+madeDue+" WHERE id = ?", rowID)
+	_, err := l.run(ctx, "UPDATE "+table+" SET revision = revision + 1, "+madeDue+" WHERE id = ?", rowID)
 	if err != nil {
 		return fmt.Errorf("raise revision: %w", err)
 	}

@@ -61,7 +61,7 @@ func (l *Ledger) Counts(ctx context.Context) (Summary, error) {
 	// Only the first post of each lane is looked at; a table full of due posts would
 	// otherwise be read as a whole.
 	var oldest int64
-	err = l.db().QueryRow(ctx, `SELECT
+	err = l.queryRow(ctx, `SELECT
 		(SELECT count(*) FROM ledger_gap g JOIN ledger_room r ON r.id = g.room WHERE g.state = 'open' AND r.skip = ''),
 		(SELECT count(*) FROM ledger_gap WHERE state = 'lost'),
 		(SELECT count(*) FROM ledger_target WHERE state = 'wanted'),
@@ -84,7 +84,7 @@ func (l *Ledger) Counts(ctx context.Context) (Summary, error) {
 // an operator.
 func (l *Ledger) CaughtUp(ctx context.Context) (bool, error) {
 	var busy bool
-	err := l.db().QueryRow(ctx, `SELECT
+	err := l.queryRow(ctx, `SELECT
 		EXISTS (SELECT 1 FROM ledger_room WHERE state = 'due' AND skip = '')
 		OR EXISTS (SELECT 1 FROM ledger_room WHERE state = 'sent')
 		OR EXISTS (SELECT 1 FROM ledger_author WHERE state = 'due')

@@ -40,7 +40,7 @@ func (r *recorder) askedFor(ctx context.Context, room *roomRow, rows []*eventRow
 func (r *recorder) meetTargets(ctx context.Context, room *roomRow, ids []id.EventID) error {
 	for ids := range slices.Chunk(ids, chunk) {
 		in, args := list([]any{room.id}, ids)
-		_, err := r.db().Exec(ctx, "UPDATE ledger_target SET state = 'met', class = '', reason = '' WHERE room = ? AND state <> 'met' AND event IN "+in, args...)
+		_, err := r.run(ctx, "UPDATE ledger_target SET state = 'met', class = '', reason = '' WHERE room = ? AND state <> 'met' AND event IN "+in, args...)
 		if err != nil {
 			return fmt.Errorf("meet targets: %w", err)
 		}
@@ -70,7 +70,7 @@ func (r *recorder) wantTargets(ctx context.Context, room *roomRow, fresh *freshE
 			if held[event] {
 				continue
 			}
-			if _, err := r.db().Exec(ctx, "INSERT INTO ledger_target (room, event) VALUES (?, ?) ON CONFLICT DO NOTHING", room.id, event); err != nil {
+			if _, err := r.run(ctx, "INSERT INTO ledger_target (room, event) VALUES (?, ?) ON CONFLICT DO NOTHING", room.id, event); err != nil {
 				return fmt.Errorf("want target: %w", err)
 			}
 		}
@@ -85,7 +85,7 @@ func (r *recorder) recordMissing(ctx context.Context, m timeline.MissingEvent) e
 	if err != nil {
 		return err
 	}
-	_, err = r.db().Exec(ctx, `INSERT INTO ledger_target (room, event, state, reason) VALUES (?1, ?2, 'missing', ?3)
+	_, err = r.run(ctx, `INSERT INTO ledger_target (room, event, state, reason) VALUES (?1, ?2, 'missing', ?3)
 		ON CONFLICT DO UPDATE SET state = 'missing', reason = ?3, class = '' WHERE state = 'wanted'`, room.id, m.ID, m.Reason)
 	if err != nil {
 		return fmt.Errorf("note missing target: %w", err)

@@ -33,7 +33,7 @@ func (l *Ledger) Land(ctx context.Context, r Ref, revision int64) error {
 		if revision == row.revision {
 			state = StateLanded
 		}
-		_, err = l.db().Exec(ctx, "UPDATE "+row.table+` SET state = ?, landed = max(landed, ?), due_at = 0, attempts = 0, lapses = 0,
+		_, err = l.run(ctx, "UPDATE "+row.table+` SET state = ?, landed = max(landed, ?), due_at = 0, attempts = 0, lapses = 0,
 			class = '', reason = '', receipt = CASE ? WHEN 'landed' THEN '' ELSE receipt END WHERE id = ?`, state, revision, state, row.id)
 		if err != nil {
 			return err
@@ -41,7 +41,7 @@ func (l *Ledger) Land(ctx context.Context, r Ref, revision int64) error {
 		switch row.table {
 		case tableRoom:
 			// The name that was sent, or, where nothing was sent for it, the present one.
-			_, err = l.db().Exec(ctx, "UPDATE ledger_room SET landed_name = CASE WHEN sent = ? THEN said_name ELSE name END WHERE id = ?", revision, row.id)
+			_, err = l.run(ctx, "UPDATE ledger_room SET landed_name = CASE WHEN sent = ? THEN said_name ELSE name END WHERE id = ?", revision, row.id)
 		case tablePost:
 			if row.state == StateDue && state == StateLanded {
 				if err := l.saidByAmendment(ctx, row); err != nil {
@@ -58,7 +58,7 @@ func (l *Ledger) Land(ctx context.Context, r Ref, revision int64) error {
 // messages that refer to each other would raise one another for ever.
 func (l *Ledger) saidByAmendment(ctx context.Context, row row) error {
 	const known = "EXISTS (SELECT 1 FROM ledger_post t WHERE t.room = ledger_post.room AND t.landed > 0 AND t.event = ledger_post."
-	_, err := l.db().Exec(ctx, "UPDATE ledger_post SET said_reply = "+known+"reply), said_thread = "+known+"thread) WHERE id = ?", row.id)
+	_, err := l.run(ctx, "UPDATE ledger_post SET said_reply = "+known+"reply), said_thread = "+known+"thread) WHERE id = ?", row.id)
 	return err
 }
 
@@ -66,12 +66,12 @@ func (l *Ledger) saidByAmendment(ctx context.Context, row row) error {
 // without the relation.
 func (l *Ledger) releaseReferrers(ctx context.Context, room int64, target id.EventID) error {
 	for _, column := range []string{"reply", "thread"} {
-		_, err := l.db().Exec(ctx, "UPDATE ledger_post SET hold_until = 0 WHERE room = ? AND "+column+" = ? AND "+column+" <> '' AND hold_until > 0",
+		_, err := l.run(ctx, "UPDATE ledger_post SET hold_until = 0 WHERE room = ? AND "+column+" = ? AND "+column+" <> '' AND hold_until > 0",
 			room, target)
 		if err != nil {
 			return err
 		}
-		_, err = l.db().Exec(ctx, "UPDATE ledger_post SET revision = revision + 1, "+madeDue+" WHERE room = ? AND "+column+" = ? AND "+column+` <> ''
+		_, err = l.run(ctx, "UPDATE ledger_post SET revision = revision + 1, "+madeDue+" WHERE room = ? AND "+column+" = ? AND "+column+` <> ''
 			AND said_`+column+` = 0 AND (state = 'sent' OR state = 'landed')`, room, target)
 		if err != nil {
 			return err
@@ -93,7 +93,7 @@ func (l *Ledger) Defer(ctx context.Context, r Ref, class Class, reason string) e
 }
 
 func (l *Ledger) deferRow(ctx context.Context, row row, class Class, reason string) error {
-	_, err := l.db().Exec(ctx, "UPDATE "+row.table+" SET state = 'due', attempts = attempts + 1, due_at = ?, class = ?, reason = ?, receipt = '' WHERE id = ?",
+	_, err := l.run(ctx, "UPDATE "+row.table+" SET state = 'due', attempts = attempts + 1, due_at = ?, class = ?, reason = ?, receipt = '' WHERE id = ?",
 		l.now()+Delay(row.attempts+1).Milliseconds(), class, reason, row.id)
 	return err
 }
@@ -105,7 +105,7 @@ func (l *Ledger) Kill(ctx context.Context, r Ref, reason string) error {
 		if err != nil || row == nil {
 			return err
 		}
-		_, err = l.db().Exec(ctx, "UPDATE "+row.table+" SET state = 'dead', due_at = 0, class = 'permanent', reason = ?, receipt = '' WHERE id = ?", reason, row.id)
+		_, err = l.run(ctx, "UPDATE "+row.table+" SET state = 'dead', due_at = 0, class = 'permanent', reason = ?, receipt = '' WHERE id = ?", reason, row.id)
 		return err
 	})
 }
@@ -165,7 +165,7 @@ func (l *Ledger) MissingEnd(ctx context.Context, r Ref) error {
 // forget makes a landed row due again as if it had never landed; one that is sent or
 // due already only loses what had landed.
 func (l *Ledger) forget(ctx context.Context, table, where string, args ...any) error {
-	_, err := l.db().Exec(ctx, "UPDATE "+table+` SET landed = 0, due_at = CASE state WHEN 'landed' THEN 0 ELSE due_at END,
+	_, err := l.run(ctx, "UPDATE "+table+` SET landed = 0, due_at = CASE state WHEN 'landed' THEN 0 ELSE due_at END,
 		state = CASE state WHEN 'landed' THEN 'due' ELSE state END WHERE `+where, args...)
 	return err
 }
@@ -183,7 +183,7 @@ func (l *Ledger) Requeue(ctx context.Context, r Ref) error {
 		if row.state != StateDead {
 			return fmt.Errorf("from %s: %w", row.state, ErrTransition)
 		}
-		_, err = l.db().Exec(ctx, "UPDATE "+row.table+" SET state = 'due', due_at = 0, attempts = 0, lapses = 0, class = '', reason = '' WHERE id = ?", row.id)
+		_, err = l.run(ctx, "UPDATE "+row.table+" SET state = 'due', due_at = 0, attempts = 0, lapses = 0, class = '', reason = '' WHERE id = ?", row.id)
 		return err
 	})
 }

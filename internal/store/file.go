@@ -42,6 +42,8 @@ type Store struct {
 	// instead of polling SQLite's busy handler.
 	writer chan struct{}
 
+	prepared statements
+
 	closeOnce sync.Once
 	closeErr  error
 }
@@ -150,6 +152,6 @@ func (s *Store) Tables(ctx context.Context, versionTable string, upgrades dbutil
 
 // Close closes the database. It may be called more than once.
 func (s *Store) Close() error {
-	s.closeOnce.Do(func() { s.closeErr = s.db.Close() })
+	s.closeOnce.Do(func() { s.closeErr = errors.Join(s.prepared.close(), s.db.Close()) })
 	return s.closeErr
 }

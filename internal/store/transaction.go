@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -16,6 +17,8 @@ type transaction struct {
 	// also where the caller in between forgets it.
 	failed error
 	after  []func() // to run once it is committed
+
+	statements map[string]*sql.Stmt // prepared ones that belong to it
 }
 
 var errPanicked = errors.New("panicked")
@@ -42,7 +45,7 @@ func (s *Store) Do(ctx context.Context, fn func(context.Context) error) error {
 	}
 	defer func() { <-s.writer }()
 
-	t := &transaction{store: s}
+	t := &transaction{store: s, statements: map[string]*sql.Stmt{}}
 	var panicked any
 	err := s.db.DoTxn(context.WithValue(ctx, transactionKey{}, t), nil, func(ctx context.Context) (err error) {
 		// DoTxn does not undo on a panic: the connection would keep SQLite's
