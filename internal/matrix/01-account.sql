@@ -59,3 +59,4 @@ CREATE TABLE matrix_unwedge (
 	sent_at    INTEGER NOT NULL, -- 0: never
 	PRIMARY KEY (sender, sender_key)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX matrix_state_key ON matrix_state (type, state_key);

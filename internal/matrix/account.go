@@ -93,11 +93,12 @@ type Account struct {
 	// (under syncing), read by everybody. Of a replaced one only the token differs.
 	acting atomic.Pointer[credentials]
 
-	syncing   sync.Mutex // held by Sync and Open
-	uploadAt  time.Time  // guarded by syncing: last upload of one-time keys
-	unlockDev func() error
-	closeOnce sync.Once
-	closeErr  error
+	syncing    sync.Mutex // held by Sync and Open
+	uploadAt   time.Time  // guarded by syncing: last upload of one-time keys
+	fallbackAt time.Time  // guarded by syncing: last upload of a fallback key
+	unlockDev  func() error
+	closeOnce  sync.Once
+	closeErr   error
 }
 
 // New checks the configuration. It opens nothing: see [Account.Open].

@@ -2,7 +2,6 @@ package matrix
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -24,6 +23,9 @@ const oneTimeKeys = account.MaxOneTimeKeys / 2
 // count in a /sync may be older than an upload.
 const uploadPause = time.Minute
 
+// fallbackInterval is the least time between two fallback keys.
+const fallbackInterval = time.Hour
+
 // keyUpload is the body of POST /keys/upload with fallback keys, which mautrix's
 // own type lacks.
 type keyUpload struct {
@@ -41,14 +43,20 @@ func (a *Account) topUp(ctx context.Context, r *response, initial bool) {
 	}
 	// Dendrite leaves the count out of an initial sync in any case.
 	low := count >= 0 && count < oneTimeKeys
-	if !low && !r.FallbackUsed {
+	// A used fallback key goes on working until it is replaced, and the one before it
+	// is still known then: there is no hurry, and a server that never has one (it may
+	// take keys and drop them) must not be given a new one each time.
+	fallback := r.FallbackUsed && a.now().Sub(a.fallbackAt) >= fallbackInterval
+	if !low && !fallback {
 		return
 	}
 	if a.now().Sub(a.uploadAt) < uploadPause {
 		return
 	}
 	a.uploadAt = a.now()
-	if low {
+	if !low {
+		count = oneTimeKeys
+	} else {
 		// Asked again, because the answer may be older than the last upload, and
 		// because keys beyond what the Olm account keeps would be useless.
 		var err error
@@ -57,7 +65,7 @@ func (a *Account) topUp(ctx context.Context, r *response, initial bool) {
 			return
 		}
 	}
-	if err := a.uploadKeys(ctx, count, r.FallbackUsed); err != nil {
+	if err := a.uploadKeys(ctx, count, fallback); err != nil {
 		a.log.WarnContext(ctx, "one-time keys not uploaded", slog.Any("err", err), slog.String("class", string(Classify(err).Class)))
 	}
 }
@@ -103,6 +111,9 @@ func (a *Account) uploadKeys(ctx context.Context, have int, fallback bool) error
 		return err
 	}
 	a.uploadAt = a.now()
+	if len(body.FallbackKeys) > 0 {
+		a.fallbackAt = a.now()
+	}
 	return a.transact(ctx, func(ctx context.Context, m *machine) error {
 		olm := m.olm.GetAccount()
 		olm.Internal.MarkKeysAsPublished()
@@ -148,10 +159,9 @@ func (a *Account) prepareKeys(ctx context.Context, m *machine, have int, fallbac
 	if body.OneTimeKeys, err = a.signed(olm, unpublished, false); err != nil {
 		return body, err
 	}
-	if fallback {
-		if body.FallbackKeys, err = a.signed(olm, goolm.FallbackKeyUnpublished(), true); err != nil {
-			return body, err
-		}
+	// Also one that an earlier upload did not get through with.
+	if body.FallbackKeys, err = a.signed(olm, goolm.FallbackKeyUnpublished(), true); err != nil {
+		return body, err
 	}
 	return body, m.olm.CryptoStore.PutAccount(ctx, olm)
 }
@@ -190,5 +200,3 @@ func (a *Account) deviceKeys(olm *crypto.OlmAccount) (*mautrix.DeviceKeys, error
 	keys.Signatures = signatures.NewSingleSignature(a.self().User, id.KeyAlgorithmEd25519, a.self().Device.String(), signature)
 	return keys, nil
 }
-
-var _ json.Marshaler = (*mautrix.OneTimeKey)(nil)

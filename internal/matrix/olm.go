@@ -130,12 +130,34 @@ func (a *Account) failedOlm(ctx context.Context, sender id.UserID, key id.Sender
 	if key == "" || reason != failedOlmMessage {
 		return nil
 	}
-	// Only devices that are known get a new session: a key can be made up.
-	if _, err := db.Exec(ctx, `
+	return a.wantSession(ctx, sender, key)
+}
+
+// wantedKept is how many devices of one sender may wait for a new session.
+const wantedKept = 20
+
+// wantSession notes that a device wants a new Olm session. A key can be made up, so
+// that only the devices of those count whom the bot shares a room with; where their
+// devices are not known yet, they are asked for.
+func (a *Account) wantSession(ctx context.Context, sender id.UserID, key id.SenderKey) error {
+	shares, err := a.has(ctx, "SELECT 1 FROM matrix_state WHERE type='m.room.member' AND state_key=$1", sender)
+	if err != nil || !shares {
+		return err
+	}
+	if _, err := a.store.DB().Exec(ctx, `
 		INSERT INTO matrix_unwedge (sender, sender_key, wanted, sent_at)
-		SELECT $1, $2, 1, 0 WHERE EXISTS (SELECT 1 FROM crypto_device WHERE user_id=$1 AND identity_key=$2 AND deleted=false)
-		ON CONFLICT (sender, sender_key) DO UPDATE SET wanted=1`, sender, key); err != nil {
+		SELECT $1, $2, 1, 0 WHERE (SELECT count(*) FROM matrix_unwedge WHERE sender=$1) < $3
+			OR EXISTS (SELECT 1 FROM matrix_unwedge WHERE sender=$1 AND sender_key=$2)
+		ON CONFLICT (sender, sender_key) DO UPDATE SET wanted=1`, sender, key, wantedKept); err != nil {
 		return fmt.Errorf("note broken olm session: %w", err)
+	}
+	known, err := a.has(ctx, "SELECT 1 FROM crypto_tracked_user WHERE user_id=$1 UNION ALL SELECT 1 FROM matrix_stale_user WHERE user_id=$1", sender)
+	if err != nil || known {
+		return err
+	}
+	_, err = a.store.DB().Exec(ctx, "INSERT INTO matrix_stale_user (user_id, since, attempts, due) VALUES ($1, $2, 0, $2)", sender, a.now().UnixMilli())
+	if err != nil {
+		return fmt.Errorf("note unknown sender: %w", err)
 	}
 	return nil
 }

@@ -307,3 +307,48 @@ func uploadedFallback(t *testing.T, s *scene) []string {
 	}
 	return out
 }
+
+func TestWhoGetsANewOlmSession(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		member bool
+		want   int
+	}{
+		{"a member who has not spoken yet gets one", true, 1},
+		{"a stranger's garbage is not answered", false, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			d := newDen(t)
+			carol := d.peer("carol")
+			if test.member {
+				d.server.Room(d.room).Join(carol.User)
+				d.catchUp(d.account)
+			}
+			queries := d.keyQueries()
+			d.server.SendToDevice(carol.User, d.bot, d.account.DeviceID(), "m.room.encrypted", d.garbage(carol, 1, 'x'))
+			d.catchUp(d.account)
+			// The next news, with which carol's devices are asked for.
+			d.server.Room(d.room).Say(d.alice.User, "news")
+			d.catchUp(d.account)
+			if n := len(d.dummies()); n != test.want {
+				t.Errorf("%d dummies sent, want %d", n, test.want)
+			}
+			if n := d.keyQueries() - queries; n != test.want {
+				t.Errorf("%d queries for devices, want %d", n, test.want)
+			}
+			if n := d.count("SELECT count(*) FROM matrix_failed_olm WHERE sender=$1", carol.User); n != 1 {
+				t.Errorf("%d rows of failed Olm messages, want 1", n)
+			}
+		})
+	}
+}
+
+func (d *den) keyQueries() int {
+	n := 0
+	for _, r := range d.server.Requests(matrixtest.KeysQuery) {
+		if r.User == d.bot {
+			n++
+		}
+	}
+	return n
+}

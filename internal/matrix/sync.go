@@ -178,13 +178,15 @@ func (a *Account) roomNews(ctx context.Context, m *machine, b *timeline.Batch, n
 	if gap, ok := a.gapBefore(n, newest); ok {
 		b.Gaps = append(b.Gaps, gap)
 	}
+	name, err := view.name(ctx)
+	if err != nil || (view.known && !view.changed && name == before) {
+		return err
+	}
 	r, err := view.room(ctx)
 	if err != nil {
 		return err
 	}
-	if view.changed || !view.known || r.Name != before {
-		b.Rooms = append(b.Rooms, r)
-	}
+	b.Rooms = append(b.Rooms, r)
 	return nil
 }
 
