@@ -24,157 +24,169 @@ func spoken(t *testing.T, g openctitest.Generation) (*scene, *stix.MediaContent)
 }
 
 func TestAnEditChangesTextByMutationAndNeverTheURL(t *testing.T) {
-	bothGenerations(t, func(t *testing.T, g openctitest.Generation) {
-		s, m := spoken(t, g)
-		edited := *m
-		edited.Title, edited.Content, edited.Description = "new title", "new text", ""
-		calls := len(s.broker.received)
-		got, err := s.platform.Amend(t.Context(), stix.NewBundle(&edited))
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.landed(got, stix.NewBundle(&edited))
-		o, _ := s.octi.Object(string(m.ID))
-		want := map[string]string{"url": "$one", "title": "new title", "content": "new text", "x_opencti_description": ""}
-		for field, text := range want {
-			if o.Text(field) != text {
-				t.Errorf("%s is %q, want %q", field, o.Text(field), text)
+	for name, g := range generations {
+		t.Run(name, func(t *testing.T) {
+			s, m := spoken(t, g)
+			edited := *m
+			edited.Title, edited.Content, edited.Description = "new title", "new text", ""
+			calls := len(s.broker.received)
+			got, err := s.platform.Amend(t.Context(), stix.NewBundle(&edited))
+			if err != nil {
+				t.Fatal(err)
 			}
-		}
-		if len(s.broker.received) != calls {
-			t.Error("something went by the queue")
-		}
-		if n := s.octi.Calls("stixCyberObservableEdit.fieldPatch"); n != 1 {
-			t.Errorf("%d mutations", n)
-		}
-		// Again: nothing to change, nothing sent.
-		if got, err = s.platform.Amend(t.Context(), stix.NewBundle(&edited)); err != nil {
-			t.Fatal(err)
-		}
-		s.landed(got, stix.NewBundle(&edited))
-		if n := s.octi.Calls("stixCyberObservableEdit.fieldPatch"); n != 1 {
-			t.Errorf("%d mutations after a second amendment", n)
-		}
-	})
+			s.landed(got, stix.NewBundle(&edited))
+			o, _ := s.octi.Object(string(m.ID))
+			want := map[string]string{"url": "$one", "title": "new title", "content": "new text", "x_opencti_description": ""}
+			for field, text := range want {
+				if o.Text(field) != text {
+					t.Errorf("%s is %q, want %q", field, o.Text(field), text)
+				}
+			}
+			if len(s.broker.received) != calls {
+				t.Error("something went by the queue")
+			}
+			if n := s.octi.Calls("stixCyberObservableEdit.fieldPatch"); n != 1 {
+				t.Errorf("%d mutations", n)
+			}
+			// Again: nothing to change, nothing sent.
+			if got, err = s.platform.Amend(t.Context(), stix.NewBundle(&edited)); err != nil {
+				t.Fatal(err)
+			}
+			s.landed(got, stix.NewBundle(&edited))
+			if n := s.octi.Calls("stixCyberObservableEdit.fieldPatch"); n != 1 {
+				t.Errorf("%d mutations after a second amendment", n)
+			}
+		})
+	}
 }
 
 func TestAnEditReachesWhatAUserOfHigherConfidenceMade(t *testing.T) {
-	bothGenerations(t, func(t *testing.T, g openctitest.Generation) {
-		s, m := spoken(t, g)
-		lower, err := opencti.New(opencti.Config{URL: s.octi.URL(), Token: "lower-token", ConnectorID: connectorID, Name: "Matrix", Markings: amber()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := lower.Start(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		edited := *m
-		edited.Content = "edited"
-		got, err := lower.Amend(t.Context(), stix.NewBundle(&edited))
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.landed(got, stix.NewBundle(&edited))
-		// A domain object is another matter, and says so.
-		renamed, err := lower.Rename(t.Context(), room().ID, room().Name, "Hall (!lobby:example.org)")
-		e, ok := errors.AsType[*opencti.Error](err)
-		if renamed || !ok || e.Class != opencti.Permanent || !strings.Contains(e.Hint(), "confidence") {
-			t.Errorf("%v, %v", renamed, err)
-		}
-	})
+	for name, g := range generations {
+		t.Run(name, func(t *testing.T) {
+			s, m := spoken(t, g)
+			lower, err := opencti.New(opencti.Config{URL: s.octi.URL(), Token: "lower-token", ConnectorID: connectorID, Name: "Matrix", Markings: amber()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := lower.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			edited := *m
+			edited.Content = "edited"
+			got, err := lower.Amend(t.Context(), stix.NewBundle(&edited))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.landed(got, stix.NewBundle(&edited))
+			// A domain object is another matter, and says so.
+			renamed, err := lower.Rename(t.Context(), room().ID, room().Name, "Hall (!lobby:example.org)")
+			e, ok := errors.AsType[*opencti.Error](err)
+			if renamed || !ok || e.Class != opencti.Permanent || !strings.Contains(e.Hint(), "confidence") {
+				t.Errorf("%v, %v", renamed, err)
+			}
+		})
+	}
 }
 
 func TestAnAbsentObjectIsMissingToAnAmendment(t *testing.T) {
-	bothGenerations(t, func(t *testing.T, g openctitest.Generation) {
-		s, m := spoken(t, g)
-		other, rel := says("$other", "hello")
-		edited := *m
-		edited.Content = "edited"
-		got, err := s.platform.Amend(t.Context(), stix.NewBundle(&edited, other, rel))
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.want(got, map[stix.ID]stix.VerdictState{m.ID: stix.Landed, other.ID: stix.Missing, rel.ID: stix.Missing})
-	})
+	for name, g := range generations {
+		t.Run(name, func(t *testing.T) {
+			s, m := spoken(t, g)
+			other, rel := says("$other", "hello")
+			edited := *m
+			edited.Content = "edited"
+			got, err := s.platform.Amend(t.Context(), stix.NewBundle(&edited, other, rel))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.want(got, map[stix.ID]stix.VerdictState{m.ID: stix.Landed, other.ID: stix.Missing, rel.ID: stix.Missing})
+		})
+	}
 }
 
 func TestAMissingMarkingIsSetAndAStricterOneStays(t *testing.T) {
-	bothGenerations(t, func(t *testing.T, g openctitest.Generation) {
-		s, m := spoken(t, g)
-		for _, c := range []struct {
-			name, stands string
-			want         []string
-		}{
-			{"a lower one is replaced", string(stix.TLPGreen.MarkingID()), []string{"TLP:AMBER"}},
-			{"none", "", []string{"TLP:AMBER"}},
-			{"an analyst's stricter one stays", string(stix.TLPRed.MarkingID()), []string{"TLP:RED"}},
-		} {
-			t.Run(c.name, func(t *testing.T) {
-				var values []string
-				if c.stands != "" {
-					values = append(values, c.stands)
-				}
-				if err := s.octi.Patch("admin", string(m.ID), "objectMarking", values...); err != nil {
-					t.Fatal(err)
-				}
-				got, err := s.platform.Amend(t.Context(), stix.NewBundle(m))
-				if err != nil {
-					t.Fatal(err)
-				}
-				s.landed(got, stix.NewBundle(m))
-				o, _ := s.octi.Object(string(m.ID))
-				if d := cmp.Diff(c.want, o.Markings); d != "" {
-					t.Error(d)
-				}
-			})
-		}
-	})
+	for name, g := range generations {
+		t.Run(name, func(t *testing.T) {
+			s, m := spoken(t, g)
+			for _, c := range []struct {
+				name, stands string
+				want         []string
+			}{
+				{"a lower one is replaced", string(stix.TLPGreen.MarkingID()), []string{"TLP:AMBER"}},
+				{"none", "", []string{"TLP:AMBER"}},
+				{"an analyst's stricter one stays", string(stix.TLPRed.MarkingID()), []string{"TLP:RED"}},
+			} {
+				t.Run(c.name, func(t *testing.T) {
+					var values []string
+					if c.stands != "" {
+						values = append(values, c.stands)
+					}
+					if err := s.octi.Patch("admin", string(m.ID), "objectMarking", values...); err != nil {
+						t.Fatal(err)
+					}
+					got, err := s.platform.Amend(t.Context(), stix.NewBundle(m))
+					if err != nil {
+						t.Fatal(err)
+					}
+					s.landed(got, stix.NewBundle(m))
+					o, _ := s.octi.Object(string(m.ID))
+					if d := cmp.Diff(c.want, o.Markings); d != "" {
+						t.Error(d)
+					}
+				})
+			}
+		})
+	}
 }
 
 func TestAnUnmarkedChannelDiffersAndIsMarked(t *testing.T) {
-	bothGenerations(t, func(t *testing.T, g openctitest.Generation) {
-		s := settled(t, g)
-		if err := s.octi.Patch("admin", string(room().ID), "objectMarking"); err != nil {
-			t.Fatal(err)
-		}
-		b := stix.NewBundle(room())
-		got, err := s.platform.Amend(t.Context(), b)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.landed(got, b)
-		if o, _ := s.octi.Object(string(room().ID)); len(o.Markings) != 1 || o.Markings[0] != "TLP:AMBER" {
-			t.Errorf("markings %v", o.Markings)
-		}
-	})
+	for name, g := range generations {
+		t.Run(name, func(t *testing.T) {
+			s := settled(t, g)
+			if err := s.octi.Patch("admin", string(room().ID), "objectMarking"); err != nil {
+				t.Fatal(err)
+			}
+			b := stix.NewBundle(room())
+			got, err := s.platform.Amend(t.Context(), b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.landed(got, b)
+			if o, _ := s.octi.Object(string(room().ID)); len(o.Markings) != 1 || o.Markings[0] != "TLP:AMBER" {
+				t.Errorf("markings %v", o.Markings)
+			}
+		})
+	}
 }
 
 func TestARenameLeavesNoAliasAndRespectsAnAnalystsName(t *testing.T) {
-	bothGenerations(t, func(t *testing.T, g openctitest.Generation) {
-		s := settled(t, g)
-		id, first, second := room().ID, room().Name, "Hall (!lobby:example.org)"
-		for range 2 { // the second time it stands there already
-			if done, err := s.platform.Rename(t.Context(), id, first, second); err != nil || !done {
+	for name, g := range generations {
+		t.Run(name, func(t *testing.T) {
+			s := settled(t, g)
+			id, first, second := room().ID, room().Name, "Hall (!lobby:example.org)"
+			for range 2 { // the second time it stands there already
+				if done, err := s.platform.Rename(t.Context(), id, first, second); err != nil || !done {
+					t.Fatal(done, err)
+				}
+			}
+			o, _ := s.octi.Object(string(id))
+			if o.Text("name") != second || len(o.List("aliases")) != 1 || o.List("aliases")[0] != "!lobby:example.org" {
+				t.Errorf("name %q, aliases %q", o.Text("name"), o.List("aliases"))
+			}
+			if err := s.octi.Patch("admin", string(id), "name", "An analyst's name"); err != nil {
+				t.Fatal(err)
+			}
+			if done, err := s.platform.Rename(t.Context(), id, second, "Third (!lobby:example.org)"); err != nil || done {
 				t.Fatal(done, err)
 			}
-		}
-		o, _ := s.octi.Object(string(id))
-		if o.Text("name") != second || len(o.List("aliases")) != 1 || o.List("aliases")[0] != "!lobby:example.org" {
-			t.Errorf("name %q, aliases %q", o.Text("name"), o.List("aliases"))
-		}
-		if err := s.octi.Patch("admin", string(id), "name", "An analyst's name"); err != nil {
-			t.Fatal(err)
-		}
-		if done, err := s.platform.Rename(t.Context(), id, second, "Third (!lobby:example.org)"); err != nil || done {
-			t.Fatal(done, err)
-		}
-		if o, _ := s.octi.Object(string(id)); o.Text("name") != "An analyst's name" {
-			t.Errorf("name %q", o.Text("name"))
-		}
-		if _, err := s.platform.Rename(t.Context(), stix.ChannelID("!absent:x"), first, second); !errors.Is(err, stix.ErrGone) {
-			t.Error(err)
-		}
-	})
+			if o, _ := s.octi.Object(string(id)); o.Text("name") != "An analyst's name" {
+				t.Errorf("name %q", o.Text("name"))
+			}
+			if _, err := s.platform.Rename(t.Context(), stix.ChannelID("!absent:x"), first, second); !errors.Is(err, stix.ErrGone) {
+				t.Error(err)
+			}
+		})
+	}
 }
 
 func TestADeliveryDoesNotOverwriteAnAnalystsChannelName(t *testing.T) {

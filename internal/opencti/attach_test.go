@@ -34,40 +34,44 @@ func (s *scene) attach(to stix.ID, name, text string, version time.Time) {
 }
 
 func TestAFileIsStoredWithItsMarkingAndVersionAndStartsNoImporter(t *testing.T) {
-	bothGenerations(t, func(t *testing.T, g openctitest.Generation) {
-		s, m := spoken(t, g)
-		for _, name := range []string{"Report A.txt", `quo"te\.txt`, "été — 世界.txt", "canary\r\nX-Header: 1.txt"} {
-			t.Run(name, func(t *testing.T) {
-				s.attach(m.ID, name, "hello "+name, sentAt)
-				files := s.octi.Files(string(m.ID))
-				f := files[len(files)-1]
-				for _, other := range files {
-					if string(other.Data) == "hello "+name {
-						f = other
+	for name, g := range generations {
+		t.Run(name, func(t *testing.T) {
+			s, m := spoken(t, g)
+			for _, name := range []string{"Report A.txt", `quo"te\.txt`, "été — 世界.txt", "canary\r\nX-Header: 1.txt"} {
+				t.Run(name, func(t *testing.T) {
+					s.attach(m.ID, name, "hello "+name, sentAt)
+					files := s.octi.Files(string(m.ID))
+					f := files[len(files)-1]
+					for _, other := range files {
+						if string(other.Data) == "hello "+name {
+							f = other
+						}
 					}
-				}
-				got := map[string]any{"data": string(f.Data), "markings": f.Markings, "version": f.Version.UTC(), "import": f.AutoImport, "type": f.MediaType}
-				want := map[string]any{"data": "hello " + name, "markings": []string{"TLP:AMBER"}, "version": sentAt, "import": false, "type": "text/plain"}
-				if d := cmp.Diff(want, got); d != "" {
-					t.Error(d)
-				}
-				if !strings.ContainsAny(name, "\r\\\"") && f.Name != name {
-					t.Errorf("name %q", f.Name)
-				}
-			})
-		}
-	})
+					got := map[string]any{"data": string(f.Data), "markings": f.Markings, "version": f.Version.UTC(), "import": f.AutoImport, "type": f.MediaType}
+					want := map[string]any{"data": "hello " + name, "markings": []string{"TLP:AMBER"}, "version": sentAt, "import": false, "type": "text/plain"}
+					if d := cmp.Diff(want, got); d != "" {
+						t.Error(d)
+					}
+					if !strings.ContainsAny(name, "\r\\\"") && f.Name != name {
+						t.Errorf("name %q", f.Name)
+					}
+				})
+			}
+		})
+	}
 }
 
 func TestTheSameFileIsNotUploadedAgain(t *testing.T) {
-	bothGenerations(t, func(t *testing.T, g openctitest.Generation) {
-		s, m := spoken(t, g)
-		s.attach(m.ID, "a.txt", "hello", sentAt)
-		s.attach(m.ID, "A.TXT", "hello", sentAt)
-		if n := s.octi.Calls("stixCyberObservableEdit.importPush"); n != 1 {
-			t.Errorf("%d uploads", n)
-		}
-	})
+	for name, g := range generations {
+		t.Run(name, func(t *testing.T) {
+			s, m := spoken(t, g)
+			s.attach(m.ID, "a.txt", "hello", sentAt)
+			s.attach(m.ID, "A.TXT", "hello", sentAt)
+			if n := s.octi.Calls("stixCyberObservableEdit.importPush"); n != 1 {
+				t.Errorf("%d uploads", n)
+			}
+		})
+	}
 }
 
 func TestALostAnswerToAnUploadIsHarmless(t *testing.T) {
@@ -84,13 +88,15 @@ func TestALostAnswerToAnUploadIsHarmless(t *testing.T) {
 }
 
 func TestAFileOfAnAbsentObjectIsGone(t *testing.T) {
-	bothGenerations(t, func(t *testing.T, g openctitest.Generation) {
-		s := started(t, g)
-		err := s.platform.Attach(t.Context(), stix.MediaContentID("$absent"), file("a.txt", "hello", sentAt), strings.NewReader("hello"))
-		if !errors.Is(err, stix.ErrGone) || opencti.ClassOf(err) != opencti.Gone {
-			t.Errorf("class %s: %v", opencti.ClassOf(err), err)
-		}
-	})
+	for name, g := range generations {
+		t.Run(name, func(t *testing.T) {
+			s := started(t, g)
+			err := s.platform.Attach(t.Context(), stix.MediaContentID("$absent"), file("a.txt", "hello", sentAt), strings.NewReader("hello"))
+			if !errors.Is(err, stix.ErrGone) || opencti.ClassOf(err) != opencti.Gone {
+				t.Errorf("class %s: %v", opencti.ClassOf(err), err)
+			}
+		})
+	}
 }
 
 func TestAFileWithoutAKnownMarkingIsNotUploaded(t *testing.T) {

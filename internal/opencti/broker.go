@@ -170,7 +170,7 @@ func (w *amqpWire) Depth(ctx context.Context, queue string) (int, error) {
 	if err != nil {
 		return 0, brokerError(opQueue, err)
 	}
-	defer channel.Close()
+	defer func() { _ = channel.Close() }()
 	q, err := channel.QueueDeclarePassive(queue, true, false, false, false, nil)
 	if err != nil {
 		return 0, brokerError(opQueue, err)

@@ -17,17 +17,20 @@ import (
 	"github.com/matrix-connector/matrix-connector/internal/stix"
 )
 
+// rabbitURL names the variable with the address of a RabbitMQ to test against.
+const rabbitURL = "RABBITMQ_URL"
+
 // realBroker is the RabbitMQ of RABBITMQ_URL; the tests that need one are part of
 // the end-to-end suite, which starts it.
 func realBroker(t *testing.T) openctitest.Broker {
 	t.Helper()
-	text := os.Getenv("RABBITMQ_URL")
+	text := os.Getenv(rabbitURL) //nolint:forbidigo // a setting of the test, not of the connector
 	if text == "" {
-		t.Skip("RABBITMQ_URL is not set")
+		t.Skip(rabbitURL + " is not set")
 	}
 	u, err := url.Parse(text)
 	if err != nil {
-		t.Fatal("RABBITMQ_URL is no URL")
+		t.Fatal(rabbitURL + " is no URL")
 	}
 	port, err := strconv.Atoi(u.Port())
 	if err != nil {
@@ -65,7 +68,7 @@ func overRabbit(t *testing.T) (*openctitest.Platform, *opencti.Platform) {
 		for _, v := range octi.Violations() {
 			t.Errorf("the platform complains: %s", v)
 		}
-		if err := errors.Join(p.Close(context.Background()), octi.DeleteConnector(connectorID), octi.Close()); err != nil {
+		if err := errors.Join(p.Close(context.WithoutCancel(t.Context())), octi.DeleteConnector(connectorID), octi.Close()); err != nil {
 			t.Error(err)
 		}
 	})
@@ -93,6 +96,7 @@ func TestOverARealBroker(t *testing.T) {
 	m, rel := says("$one", "hello")
 	b := stix.NewBundle(room(), alice(), m, rel)
 	send := func(t *testing.T, b stix.Bundle) (stix.Verdicts, error) {
+		t.Helper()
 		receipt, err := p.Begin(t.Context(), len(b.Objects))
 		if err != nil {
 			t.Fatal(err)
@@ -127,7 +131,7 @@ func TestOverARealBroker(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer other.Close(context.Background())
+		defer func() { _ = other.Close(context.WithoutCancel(t.Context())) }()
 		if _, err := other.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -176,11 +180,11 @@ func TestOverARealBroker(t *testing.T) {
 		}
 	})
 	t.Run("a queue that is gone gives the messages back", func(t *testing.T) {
-		conn, err := amqp.Dial(os.Getenv("RABBITMQ_URL"))
+		conn, err := amqp.Dial(realBroker(t).URL())
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer conn.Close()
+		defer func() { _ = conn.Close() }()
 		channel, err := conn.Channel()
 		if err != nil {
 			t.Fatal(err)

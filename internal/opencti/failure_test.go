@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -58,9 +59,7 @@ func TestFailuresAreClassifiedOnce(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-				for k, v := range c.header {
-					w.Header()[k] = v
-				}
+				maps.Copy(w.Header(), c.header)
 				w.WriteHeader(c.status)
 				_, _ = io.WriteString(w, c.body)
 			}))

@@ -37,7 +37,7 @@ func (p *Platform) lookUpMarkings(ctx context.Context, u user) (found map[stix.I
 			})
 		case !u.mayUse(out.Marking.StandardID):
 			missing = append(missing, &Problem{
-				What: fmt.Sprintf("the token's user may not use the marking %s", out.Marking.Definition),
+				What: "the token's user may not use the marking " + clip(out.Marking.Definition),
 				Cure: "allow it to a group of the user, or set a lower marking",
 			})
 		default:

@@ -21,7 +21,8 @@ import (
 func schemas(t *testing.T) map[string]*ast.Schema {
 	t.Helper()
 	texts := map[string]string{"6.4, small": graphql.Schema64, "7, small": graphql.Schema7}
-	if dir := os.Getenv("OPENCTI_SCHEMAS"); dir != "" {
+	dir := os.Getenv("OPENCTI_SCHEMAS") //nolint:forbidigo // a setting of the test, not of the connector
+	if dir != "" {
 		files, err := filepath.Glob(filepath.Join(dir, "schema-*.graphql"))
 		if err != nil || len(files) < 2 {
 			t.Fatalf("OPENCTI_SCHEMAS holds %d schemas, %v", len(files), err)

@@ -18,91 +18,99 @@ func (s *scene) ping(state string) bool {
 }
 
 func TestAPingStoresTheStateAndTellsThePage(t *testing.T) {
-	bothGenerations(t, func(t *testing.T, g openctitest.Generation) {
-		s := started(t, g)
-		for _, state := range []string{"", `{"since":"s1"}`, `{}`, `{"since":"s2"}`} {
-			if s.ping(state) {
-				t.Errorf("a reset after the state %q", state)
+	for name, g := range generations {
+		t.Run(name, func(t *testing.T) {
+			s := started(t, g)
+			for _, state := range []string{"", `{"since":"s1"}`, `{}`, `{"since":"s2"}`} {
+				if s.ping(state) {
+					t.Errorf("a reset after the state %q", state)
+				}
 			}
-		}
-		c := s.octi.Connectors()[0]
-		if c.State != `{"since":"s2"}` || !c.Buffering {
-			t.Errorf("%+v", c)
-		}
-	})
+			c := s.octi.Connectors()[0]
+			if c.State != `{"since":"s2"}` || !c.Buffering {
+				t.Errorf("%+v", c)
+			}
+		})
+	}
 }
 
 func TestAResetIsReportedOnce(t *testing.T) {
-	bothGenerations(t, func(t *testing.T, g openctitest.Generation) {
-		s := started(t, g)
-		s.ping(`{"since":"s1"}`)
-		for range 2 { // and a second one is another
-			if err := s.octi.ResetState(connectorID); err != nil {
-				t.Fatal(err)
-			}
-			if !s.ping(`{"since":"s1"}`) {
-				t.Error("the reset was not seen")
-			}
-			for range 3 {
-				if s.ping(`{"since":"s2"}`) {
-					t.Error("the reset was seen again")
+	for name, g := range generations {
+		t.Run(name, func(t *testing.T) {
+			s := started(t, g)
+			s.ping(`{"since":"s1"}`)
+			for range 2 { // and a second one is another
+				if err := s.octi.ResetState(connectorID); err != nil {
+					t.Fatal(err)
+				}
+				if !s.ping(`{"since":"s1"}`) {
+					t.Error("the reset was not seen")
+				}
+				for range 3 {
+					if s.ping(`{"since":"s2"}`) {
+						t.Error("the reset was seen again")
+					}
 				}
 			}
-		}
-		if got := s.octi.Connectors()[0].State; got != `{"since":"s2"}` {
-			t.Errorf("state %q", got)
-		}
-	})
+			if got := s.octi.Connectors()[0].State; got != `{"since":"s2"}` {
+				t.Errorf("state %q", got)
+			}
+		})
+	}
 }
 
 func TestAResetWhileTheConnectorWasDownIsReportedByStartAlone(t *testing.T) {
-	bothGenerations(t, func(t *testing.T, g openctitest.Generation) {
-		s := started(t, g)
-		s.ping(`{"since":"s1"}`)
-		if err := s.octi.ResetState(connectorID); err != nil {
-			t.Fatal(err)
-		}
-		reg, err := s.platform.Start(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !reg.Reset || reg.State != nil {
-			t.Errorf("%+v", reg)
-		}
-		if s.ping(`{"since":"s1"}`) {
-			t.Error("the ping reports the same reset")
-		}
-		if s.ping(`{"since":"s2"}`) {
-			t.Error("the second ping reports it")
-		}
-		if err := s.octi.ResetState(connectorID); err != nil {
-			t.Fatal(err)
-		}
-		if !s.ping(`{"since":"s2"}`) {
-			t.Error("the next reset was not seen")
-		}
-	})
+	for name, g := range generations {
+		t.Run(name, func(t *testing.T) {
+			s := started(t, g)
+			s.ping(`{"since":"s1"}`)
+			if err := s.octi.ResetState(connectorID); err != nil {
+				t.Fatal(err)
+			}
+			reg, err := s.platform.Start(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !reg.Reset || reg.State != nil {
+				t.Errorf("%+v", reg)
+			}
+			if s.ping(`{"since":"s1"}`) {
+				t.Error("the ping reports the same reset")
+			}
+			if s.ping(`{"since":"s2"}`) {
+				t.Error("the second ping reports it")
+			}
+			if err := s.octi.ResetState(connectorID); err != nil {
+				t.Fatal(err)
+			}
+			if !s.ping(`{"since":"s2"}`) {
+				t.Error("the next reset was not seen")
+			}
+		})
+	}
 }
 
 func TestAPingOfAnUnknownConnectorRegistersItAgain(t *testing.T) {
-	bothGenerations(t, func(t *testing.T, g openctitest.Generation) {
-		s := started(t, g)
-		s.ping(`{"since":"s1"}`)
-		if err := s.octi.DeleteConnector(connectorID); err != nil {
-			t.Fatal(err)
-		}
-		_, err := s.platform.Ping(t.Context(), []byte(`{"since":"s1"}`), opencti.PingInfo{})
-		if opencti.ClassOf(err) != opencti.Temporary || err == nil {
-			t.Fatalf("while the platform is still deleting: %v", err)
-		}
-		s.clock.advance(6 * time.Second)
-		if s.ping(`{"since":"s1"}`) {
-			t.Error("a deletion is no reset")
-		}
-		if got := s.octi.Connectors(); len(got) != 1 || got[0].State != `{"since":"s1"}` {
-			t.Errorf("%+v", got)
-		}
-	})
+	for name, g := range generations {
+		t.Run(name, func(t *testing.T) {
+			s := started(t, g)
+			s.ping(`{"since":"s1"}`)
+			if err := s.octi.DeleteConnector(connectorID); err != nil {
+				t.Fatal(err)
+			}
+			_, err := s.platform.Ping(t.Context(), []byte(`{"since":"s1"}`), opencti.PingInfo{})
+			if opencti.ClassOf(err) != opencti.Temporary || err == nil {
+				t.Fatalf("while the platform is still deleting: %v", err)
+			}
+			s.clock.advance(6 * time.Second)
+			if s.ping(`{"since":"s1"}`) {
+				t.Error("a deletion is no reset")
+			}
+			if got := s.octi.Connectors(); len(got) != 1 || got[0].State != `{"since":"s1"}` {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
 }
 
 func TestAStateThatIsNoJSONIsNeverSent(t *testing.T) {

@@ -24,26 +24,28 @@ func TestAHalfDonePublicationLapsesAndItsWorkIsDeleted(t *testing.T) {
 		{"the queue is gone and messages come back", func(r *rabbit) { r.gone = true }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			bothGenerations(t, func(t *testing.T, g openctitest.Generation) {
-				s := settled(t, g)
-				m, rel := says("$one", "hello")
-				n, nrel := says("$two", "canary")
-				b := stix.NewBundle(m, n, rel, nrel)
-				receipt := s.begin(b)
-				s.broker.set(c.fault)
-				err := s.platform.Publish(t.Context(), receipt, b)
-				if !errors.Is(err, stix.ErrLapsed) || opencti.ClassOf(err) != opencti.Temporary {
-					t.Fatalf("class %s: %v", opencti.ClassOf(err), err)
-				}
-				s.noSecrets(err.Error())
-				for _, w := range s.octi.Works() {
-					if w.ID == receipt {
-						t.Error("the work is still there")
+			for name, g := range generations {
+				t.Run(name, func(t *testing.T) {
+					s := settled(t, g)
+					m, rel := says("$one", "hello")
+					n, nrel := says("$two", "canary")
+					b := stix.NewBundle(m, n, rel, nrel)
+					receipt := s.begin(b)
+					s.broker.set(c.fault)
+					err := s.platform.Publish(t.Context(), receipt, b)
+					if !errors.Is(err, stix.ErrLapsed) || opencti.ClassOf(err) != opencti.Temporary {
+						t.Fatalf("class %s: %v", opencti.ClassOf(err), err)
 					}
-				}
-				s.broker.set(func(r *rabbit) { r.gone, r.cut, r.refuse = false, 0, 0 })
-				s.landed(s.deliver(b), b)
-			})
+					s.noSecrets(err.Error())
+					for _, w := range s.octi.Works() {
+						if w.ID == receipt {
+							t.Error("the work is still there")
+						}
+					}
+					s.broker.set(func(r *rabbit) { r.gone, r.cut, r.refuse = false, 0, 0 })
+					s.landed(s.deliver(b), b)
+				})
+			}
 		})
 	}
 }
@@ -66,53 +68,59 @@ func TestAQueueThatIsGoneMakesTheConnectorRegisterAgain(t *testing.T) {
 }
 
 func TestADeletedConnectorIsRegisteredAgainByTheNextWork(t *testing.T) {
-	bothGenerations(t, func(t *testing.T, g openctitest.Generation) {
-		s := settled(t, g)
-		if err := s.octi.DeleteConnector(connectorID); err != nil {
-			t.Fatal(err)
-		}
-		// For some seconds the platform refuses it with a lock in the text only.
-		_, err := s.platform.Begin(t.Context(), 1)
-		if opencti.ClassOf(err) != opencti.Temporary {
-			t.Fatalf("class %s: %v", opencti.ClassOf(err), err)
-		}
-		s.clock.advance(6 * time.Second)
-		m, rel := says("$one", "hello")
-		b := stix.NewBundle(m, rel)
-		s.landed(s.deliver(b), b)
-	})
+	for name, g := range generations {
+		t.Run(name, func(t *testing.T) {
+			s := settled(t, g)
+			if err := s.octi.DeleteConnector(connectorID); err != nil {
+				t.Fatal(err)
+			}
+			// For some seconds the platform refuses it with a lock in the text only.
+			_, err := s.platform.Begin(t.Context(), 1)
+			if opencti.ClassOf(err) != opencti.Temporary {
+				t.Fatalf("class %s: %v", opencti.ClassOf(err), err)
+			}
+			s.clock.advance(6 * time.Second)
+			m, rel := says("$one", "hello")
+			b := stix.NewBundle(m, rel)
+			s.landed(s.deliver(b), b)
+		})
+	}
 }
 
 func TestALostAnswerToTheExpectationsIsNeverRepeated(t *testing.T) {
-	bothGenerations(t, func(t *testing.T, g openctitest.Generation) {
-		s := settled(t, g)
-		m, rel := says("$one", "hello")
-		b := stix.NewBundle(m, rel)
-		receipt := s.begin(b)
-		s.octi.Faults().LoseAnswers("workEdit.addExpectations", 1, openctitest.Disconnect)
-		calls, received := s.octi.Calls("workEdit.addExpectations"), len(s.broker.received)
-		err := s.platform.Publish(t.Context(), receipt, b)
-		if !errors.Is(err, stix.ErrLapsed) {
-			t.Fatal(err)
-		}
-		if n := s.octi.Calls("workEdit.addExpectations") - calls; n != 1 {
-			t.Errorf("announced %d times", n)
-		}
-		if n := len(s.broker.received) - received; n != 0 {
-			t.Errorf("%d messages were published all the same", n)
-		}
-		s.landed(s.deliver(b), b)
-	})
+	for name, g := range generations {
+		t.Run(name, func(t *testing.T) {
+			s := settled(t, g)
+			m, rel := says("$one", "hello")
+			b := stix.NewBundle(m, rel)
+			receipt := s.begin(b)
+			s.octi.Faults().LoseAnswers("workEdit.addExpectations", 1, openctitest.Disconnect)
+			calls, received := s.octi.Calls("workEdit.addExpectations"), len(s.broker.received)
+			err := s.platform.Publish(t.Context(), receipt, b)
+			if !errors.Is(err, stix.ErrLapsed) {
+				t.Fatal(err)
+			}
+			if n := s.octi.Calls("workEdit.addExpectations") - calls; n != 1 {
+				t.Errorf("announced %d times", n)
+			}
+			if n := len(s.broker.received) - received; n != 0 {
+				t.Errorf("%d messages were published all the same", n)
+			}
+			s.landed(s.deliver(b), b)
+		})
+	}
 }
 
 func TestALostToProcessedDoesNotMatter(t *testing.T) {
-	bothGenerations(t, func(t *testing.T, g openctitest.Generation) {
-		s := settled(t, g)
-		m, rel := says("$one", "hello")
-		b := stix.NewBundle(m, rel)
-		s.octi.Faults().FailCalls("workEdit.toProcessed", 1, openctitest.ServerError)
-		s.landed(s.deliver(b), b)
-	})
+	for name, g := range generations {
+		t.Run(name, func(t *testing.T) {
+			s := settled(t, g)
+			m, rel := says("$one", "hello")
+			b := stix.NewBundle(m, rel)
+			s.octi.Faults().FailCalls("workEdit.toProcessed", 1, openctitest.ServerError)
+			s.landed(s.deliver(b), b)
+		})
+	}
 }
 
 func TestAnObjectLargerThanTheBrokersLimitIsRefusedAloneAndNotSent(t *testing.T) {

@@ -31,7 +31,7 @@ type Registration struct {
 }
 
 // Problem is a reason why the connector cannot start, with its cure.
-type Problem struct {
+type Problem struct { //nolint:errname // the word of every list of what keeps a start from happening
 	What string
 	Cure string
 	// Err is the failure behind it, nil where there is none.

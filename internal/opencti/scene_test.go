@@ -34,13 +34,8 @@ type scene struct {
 	log      *bytes.Buffer
 }
 
-// bothGenerations runs a test against the behaviour of either.
-func bothGenerations(t *testing.T, test func(*testing.T, openctitest.Generation)) {
-	t.Helper()
-	for _, g := range []openctitest.Generation{openctitest.Gen6, openctitest.Gen7} {
-		t.Run(fmt.Sprintf("generation %d", g), func(t *testing.T) { test(t, g) })
-	}
-}
+// generations are the behaviours that most tests are run against.
+var generations = map[string]openctitest.Generation{"generation 6": openctitest.Gen6, "generation 7": openctitest.Gen7}
 
 func users() []openctitest.User {
 	return []openctitest.User{

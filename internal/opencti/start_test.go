@@ -1,6 +1,7 @@
 package opencti_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -14,23 +15,25 @@ import (
 )
 
 func TestStartTellsWhatTheUserCanDo(t *testing.T) {
-	bothGenerations(t, func(t *testing.T, g openctitest.Generation) {
-		s := newScene(t, g, nil)
-		reg, err := s.platform.Start(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !reg.CanRead || !reg.CanAttach || len(reg.Lacking) > 0 || reg.MaxConfidence != 100 || reg.Reset || reg.State != nil {
-			t.Errorf("%+v", reg)
-		}
-		if reg.Version == "" || reg.UserName == "" {
-			t.Errorf("%+v", reg)
-		}
-		c := s.octi.Connectors()
-		if len(c) != 1 || c[0].Name != "Matrix" || c[0].Type != "EXTERNAL_IMPORT" || !slices.Equal(c[0].Scope, []string{"matrix"}) {
-			t.Errorf("%+v", c)
-		}
-	})
+	for name, g := range generations {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t, g, nil)
+			reg, err := s.platform.Start(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !reg.CanRead || !reg.CanAttach || len(reg.Lacking) > 0 || reg.MaxConfidence != 100 || reg.Reset || reg.State != nil {
+				t.Errorf("%+v", reg)
+			}
+			if reg.Version == "" || reg.UserName == "" {
+				t.Errorf("%+v", reg)
+			}
+			c := s.octi.Connectors()
+			if len(c) != 1 || c[0].Name != "Matrix" || c[0].Type != "EXTERNAL_IMPORT" || !slices.Equal(c[0].Scope, []string{"matrix"}) {
+				t.Errorf("%+v", c)
+			}
+		})
+	}
 }
 
 func TestStartNamesTheRightsThatAreLackingAndWhatIsLost(t *testing.T) {
@@ -87,8 +90,10 @@ func TestStartReportsAllProblemsAtOnce(t *testing.T) {
 		{"a marking that does not exist and one that the user may not use", func(c *opencti.Config) {
 			c.Token, c.Markings = "amber-token", []stix.ID{unknown, stix.TLPAmber.MarkingID(), stix.TLPRed.MarkingID()}
 		}, []string{"marking " + string(unknown) + " does not exist", "may not use the marking TLP:RED"}},
-		{"rights that are needed", func(c *opencti.Config) { c.Token = "powerless-token" },
-			[]string{"lacks the capability CONNECTORAPI", "lacks the capability KNOWLEDGE_KNUPDATE"}},
+		{
+			"rights that are needed", func(c *opencti.Config) { c.Token = "powerless-token" },
+			[]string{"lacks the capability CONNECTORAPI", "lacks the capability KNOWLEDGE_KNUPDATE"},
+		},
 		{"a token that nobody has", func(c *opencti.Config) { c.Token = "canary" }, []string{"AUTH_REQUIRED"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -128,7 +133,7 @@ func TestStartWantsASupportedVersion(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer octi.Close()
+			t.Cleanup(func() { _ = octi.Close() })
 			p, err := opencti.New(opencti.Config{URL: octi.URL(), Token: octi.Token("connector"), ConnectorID: connectorID, Name: "Matrix"})
 			if err != nil {
 				t.Fatal(err)
@@ -167,19 +172,21 @@ func TestAPlatformThatIsNotReadyIsNoProblemButToBeTriedAgain(t *testing.T) {
 }
 
 func TestTheStateIsGivenBackAfterARestart(t *testing.T) {
-	bothGenerations(t, func(t *testing.T, g openctitest.Generation) {
-		s := started(t, g)
-		if _, err := s.platform.Ping(t.Context(), []byte(`{"since":"s1"}`), opencti.PingInfo{}); err != nil {
-			t.Fatal(err)
-		}
-		reg, err := s.platform.Start(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if string(reg.State) != `{"since":"s1"}` {
-			t.Errorf("state %s", reg.State)
-		}
-	})
+	for name, g := range generations {
+		t.Run(name, func(t *testing.T) {
+			s := started(t, g)
+			if _, err := s.platform.Ping(t.Context(), []byte(`{"since":"s1"}`), opencti.PingInfo{}); err != nil {
+				t.Fatal(err)
+			}
+			reg, err := s.platform.Start(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(reg.State) != `{"since":"s1"}` {
+				t.Errorf("state %s", reg.State)
+			}
+		})
+	}
 }
 
 func TestMistakesOfTheConfigurationAreReportedTogether(t *testing.T) {
@@ -203,7 +210,7 @@ func TestTheCertificateIsVerifiedUnlessAskedNotTo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer octi.Close()
+	t.Cleanup(func() { _ = octi.Close() })
 	for _, c := range []struct {
 		name string
 		tls  opencti.TLS
@@ -218,7 +225,7 @@ func TestTheCertificateIsVerifiedUnlessAskedNotTo(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer p.Close(t.Context())
+			t.Cleanup(func() { _ = p.Close(context.WithoutCancel(t.Context())) })
 			if _, err := p.Start(t.Context()); (err == nil) != c.ok {
 				t.Error(err)
 			}

@@ -22,7 +22,7 @@ func TestTheBrokersCertificateIsVerifiedUnlessAskedNotTo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
+	defer func() { _ = listener.Close() }()
 	go func() {
 		for {
 			conn, err := listener.Accept()
