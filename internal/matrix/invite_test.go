@@ -138,6 +138,35 @@ func TestAStrangersInviteStaysPendingAndIsLoggedOnce(t *testing.T) {
 	}
 }
 
+// TestAnInviteThatIsShownAgainIsTheSame has the initial /sync of a store that lost its
+// token, which shows all open invites, and then an invite by somebody else.
+func TestAnInviteThatIsShownAgainIsTheSame(t *testing.T) {
+	s := newScene(t, matrixtest.Options{})
+	a := s.open()
+	one, two := s.server.Stranger("@one:x.org"), s.server.Stranger("@two:x.org")
+	room := s.server.NewRoom(one, matrixtest.RoomOptions{})
+	room.Invite(one, s.bot)
+	s.catchUp(a)
+	v := invites(t, a, matrix.InviteConfig{})
+	for step, want := range []int{1, 1, 2} {
+		switch step {
+		case 1:
+			s.exec("DELETE FROM test_diary")
+			s.server.ForgetSync(s.bot, a.DeviceID(), "")
+		case 2:
+			room.Invite(two, s.bot)
+		}
+		s.catchUp(a)
+		accept(t, v)
+		if got := strings.Count(s.log.String(), "stays pending"); got != want {
+			t.Errorf("logged %d times after step %d, want %d", got, step, want)
+		}
+	}
+	if got, err := v.Pending(t.Context()); err != nil || len(got) != 1 || !slices.Equal(got[0].Senders, []id.UserID{two}) {
+		t.Errorf("pending %+v, %v, want the invite of the last sender", got, err)
+	}
+}
+
 // TestNoSettingIsShownThatLetsOthersIn has ids whose letters mean something in the
 // setting.
 func TestNoSettingIsShownThatLetsOthersIn(t *testing.T) {

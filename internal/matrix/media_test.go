@@ -520,6 +520,8 @@ type trickle struct{ bytes int }
 
 func (c trickle) RoundTrip(r *http.Request) (*http.Response, error) {
 	in, out := io.Pipe()
+	// A transport fails the body when its request is cancelled.
+	context.AfterFunc(r.Context(), func() { out.CloseWithError(r.Context().Err()) })
 	go func() {
 		for range c.bytes {
 			timer := time.NewTimer(matrix.MediaIdle * 2 / 3)
