@@ -39,7 +39,9 @@ func kindFacts(post timeline.Post) []string {
 	case timeline.KindNotice:
 		lines = append(lines, "Automated notice")
 	case timeline.KindOther:
-		lines = append(lines, "Message type: "+OneLine(post.MsgType, timeline.MaxTypeBytes))
+		if kind := OneLine(post.MsgType, timeline.MaxTypeBytes); kind != "" {
+			lines = append(lines, "Message type: "+kind)
+		}
 	case timeline.KindLocation:
 		if post.Geo != "" {
 			lines = append(lines, "Location: "+post.Geo)

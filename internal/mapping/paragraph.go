@@ -117,18 +117,22 @@ var (
 )
 
 func (p *paragraph) lineStart(start int, line string) {
-	switch {
-	case themeBreak.MatchString(line) && line[0] != '-':
+	switch first := line[0]; {
+	case strings.IndexByte("*_", first) >= 0 && themeBreak.MatchString(line):
 		p.escape(start, p.run(start)) // what is left of a run could close emphasis
-	case headingStart.MatchString(line), bulletStart.MatchString(line), themeBreak.MatchString(line), line[0] == '>':
+	case first == '>',
+		first == '#' && headingStart.MatchString(line),
+		first == '-' && themeBreak.MatchString(line),
+		strings.IndexByte("-+*", first) >= 0 && bulletStart.MatchString(line):
 		p.mask[start] = true
-	case start > 0 && (underline.MatchString(line) || tableDivider.MatchString(line) && strings.Contains(line, "-")):
+	case start > 0 && strings.IndexByte("=-|:", first) >= 0 &&
+		(underline.MatchString(line) || strings.Contains(line, "-") && tableDivider.MatchString(line)):
 		p.mask[start] = !p.coded[start]
-	case fenceStart.MatchString(line):
+	case strings.IndexByte("`~", first) >= 0 && fenceStart.MatchString(line):
 		p.escape(start, p.run(start))
-	case numberStart.MatchString(line):
+	case first >= '0' && first <= '9' && numberStart.MatchString(line):
 		p.mask[start+strings.IndexAny(line, ".)")] = true
-	case line[0] == '[' && p.label > start:
+	case first == '[' && p.label > start:
 		// CommonMark 4.7: a definition is not shown at all, and its label may go on
 		// over lines.
 		p.mask[start] = true
