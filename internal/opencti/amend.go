@@ -3,6 +3,7 @@ package opencti
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 
@@ -147,8 +148,9 @@ func (p *Platform) patch(ctx context.Context, s sent, edits []edit) error {
 // Rename gives a Channel or Individual a new name, if the platform still holds
 // the name that we wrote; it reports whether the new name stands there now. An
 // analyst's own name stays. A rename by mutation leaves no alias behind, and
-// aliases are what fuses rooms (opencti.md §12.3). An object that is absent is
-// [stix.ErrGone].
+// aliases are what fuses rooms (opencti.md §12.3). A rename that the platform
+// refuses for good, as it does to a user of lower confidence than the object's, is
+// logged and not made. An object that is absent is [stix.ErrGone].
 func (p *Platform) Rename(ctx context.Context, id stix.ID, from, to string) (renamed bool, err error) {
 	h, err := p.read(ctx, []stix.ID{id})
 	if err != nil {
@@ -163,12 +165,16 @@ func (p *Platform) Rename(ctx context.Context, id stix.ID, from, to string) (ren
 	case !sameText(n.Name, from):
 		return false, nil
 	case len([]rune(trimText(to))) < 2:
-		return false, &Error{Class: Permanent, Op: opDomainPatch, Code: "name_too_short"}
+		return false, nil // the platform takes no such name
 	}
 	err = p.client.do(ctx, opDomainPatch, map[string]any{
 		"id":    string(id),
 		"input": []edit{{Key: "name", Value: []any{to}}},
 	}, nil)
+	if ClassOf(err) == Permanent {
+		p.config.Log.WarnContext(ctx, "the platform refuses a new name", slog.String("stix_id", string(id)), slog.Any("err", err))
+		return false, nil
+	}
 	if err != nil {
 		return false, fmt.Errorf("rename %s: %w", id, err)
 	}
