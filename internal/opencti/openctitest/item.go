@@ -133,7 +133,7 @@ func (p *Platform) inputOf(item *dict) *input {
 		in.kind = channelKind
 	case "identity":
 		in.kind = individualKind
-		if item.text("identity_class") != "individual" {
+		if fold(item.text("identity_class")) != "individual" {
 			in.kind = organizationKind
 		}
 	case "media-content":
@@ -142,6 +142,11 @@ func (p *Platform) inputOf(item *dict) *input {
 		in.kind = relationKind
 		in.relation, in.from, in.to = item.text("relationship_type"), item.text("source_ref"), item.text("target_ref")
 		in.start, in.stop = timeArg(item.values["start_time"]), timeArg(item.values["stop_time"])
+		for _, k := range []string{"start_time", "stop_time"} {
+			if s := item.text(k); s != "" && timeArg(s) == nil {
+				in.badDate, in.badValue = k, s
+			}
+		}
 	}
 	for _, k := range in.kind.texts {
 		if v, ok := item.values[k]; ok {

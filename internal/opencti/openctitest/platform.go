@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"sync"
@@ -156,7 +158,7 @@ func (p *Platform) listen() error {
 		p.ca = ca
 		ln = tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}})
 	}
-	p.server = &http.Server{Handler: p.handler(), ReadHeaderTimeout: time.Minute}
+	p.server = &http.Server{Handler: p.handler(), ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0)}
 	go func() {
 		defer close(p.served)
 		// Serve ends with the listener, which only Close closes.

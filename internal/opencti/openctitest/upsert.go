@@ -23,6 +23,7 @@ type input struct {
 
 	relation, from, to string
 	start, stop        *time.Time
+	badDate, badValue  string // a date that is none
 
 	// strict refuses unknown references, as the platform does until the worker
 	// has retried often enough.
@@ -89,16 +90,23 @@ func (p *Platform) check(in *input) error {
 			return badInput(`Variable "%s" got invalid value %s at "%s.name". Must not be blank`, in.variable, inspected(name), where)
 		}
 	}
+	if in.badDate != "" {
+		return notADate(in.variable, where, in.badDate, in.badValue)
+	}
 	for _, d := range in.kind.dates {
 		if s := in.text(d); s != "" {
 			t, ok := parseStamp(s)
 			if !ok {
-				return badInput(`Variable "%s" got invalid value %s at "%s.%s"; DateTime cannot represent an invalid date-time-string %s.`, in.variable, inspected(s), where, d, s)
+				return notADate(in.variable, where, d, s)
 			}
 			in.fields[d] = stamp(t)
 		}
 	}
 	return nil
+}
+
+func notADate(variable, where, field, s string) *failure {
+	return badInput(`Variable "%s" got invalid value %s at "%s.%s"; DateTime cannot represent an invalid date-time-string %s.`, variable, inspected(s), where, field, s)
 }
 
 func (p *Platform) resolve(a *account, in *input) (resolved, error) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf16"
 
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
@@ -145,7 +146,7 @@ func (c *coercion) constrain(f *ast.FieldDefinition, v any, path []string) {
 	}
 	if a := d.Arguments.ForName("minLength"); a != nil {
 		n := json.Number(a.Value.Raw)
-		if least, err := n.Int64(); err == nil && int64(len([]rune(s))) < least {
+		if least, err := n.Int64(); err == nil && int64(len(utf16.Encode([]rune(s)))) < least {
 			report("minLength", n, fmt.Sprintf("Must be at least %s characters in length", n))
 			return
 		}
