@@ -41,6 +41,7 @@ func TestInert(t *testing.T) {
 		"&amp;":                `\&amp;`,
 		"<b>":                  `\<b>`,
 		"http://x.y/_a_":       `http\://x.y/\_a_`,
+		"İ HTTPS://X.Y/_a_":    `İ HTTPS\://X.Y/\_a_`,
 		"a==b==c":              "a`==`b`==`c",
 		"":                     "",
 		" \n\t":                "",

@@ -221,12 +221,8 @@ func asciiPunct(r rune) bool {
 // has its beginning escaped too. Renderers of this family look again at plain text,
 // after escapes are gone, and link it all the same.
 func (p *paragraph) addresses() {
-	lower := []rune(strings.ToLower(string(p.text)))
-	if len(lower) != len(p.text) {
-		lower = p.text // no address has letters that fold to more
-	}
 	dirty := false // an escape or code between here and the end of the address
-	for i := len(lower) - 1; i >= 0; i-- {
+	for i := len(p.text) - 1; i >= 0; i-- {
 		switch {
 		case unicode.IsSpace(p.text[i]):
 			dirty = false
@@ -243,16 +239,17 @@ func (p *paragraph) addresses() {
 			if begin == "www" {
 				end = "."
 			}
-			if prefixed(lower[i:], begin+end) {
+			if prefixed(p.text[i:], begin+end) {
 				p.mask[i+len(begin)] = true
 			}
 		}
 	}
 }
 
+// prefixed reports whether a text begins so, whatever the case of its ASCII letters.
 func prefixed(text []rune, prefix string) bool {
 	for i, r := range prefix {
-		if i >= len(text) || text[i] != r {
+		if i >= len(text) || text[i] != r && (text[i] < 'A' || text[i] > 'Z' || text[i]+'a'-'A' != r) {
 			return false
 		}
 	}
