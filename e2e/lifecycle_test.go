@@ -76,24 +76,26 @@ func TestASecondSignalStopsAtOnce(t *testing.T) {
 	s.Receives()
 }
 
-func TestTwoConnectorsOnOneStoreDoNotRun(t *testing.T) {
+func TestASecondConnectorOfTheSameDeviceWaitsUntilTheFirstHasEnded(t *testing.T) {
 	t.Parallel()
 	s := scene.New(t, scene.Config{})
 	alice := s.Town.Moves("alice")
 	first := s.Starts()
-	room := joined(s, alice, "Incident 7")
+	room := joined(s, alice, "War room", people.Encrypted())
+	alice.Says(room, "One of us is enough for this")
+	s.Receives()
 	second := s.Starts()
-	ctx, cancel := context.WithTimeout(t.Context(), scene.Patience)
-	defer cancel()
-	code, err := second.Wait(ctx)
-	if err != nil || code == 0 {
-		t.Fatalf("a second connector on the same device ended with %d, %v; want a failure", code, err)
-	}
-	select {
-	case <-first.Done():
-		t.Fatal("the first connector ended with the second")
-	default:
-	}
+	s.Logs("another process acts as this device")
 	alice.Says(room, "The first one goes on undisturbed")
 	s.Receives()
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	alice.Says(room, "The second one takes over from here")
+	s.Receives()
+	select {
+	case <-second.Done():
+		t.Error("the second connector ended")
+	default:
+	}
 }

@@ -42,8 +42,10 @@ func TestTheSampleFilledInStartsTheConnector(t *testing.T) {
 		filled[name] = true
 		return []byte(name + "='" + value + "'")
 	})
-	if bytes.Contains(file, []byte("ChangeMe")) {
-		t.Errorf("the sample wants more than the scene can fill in:\n%s", file)
+	for _, m := range assignment.FindAllSubmatch(file, -1) {
+		if bytes.Contains(m[2], []byte("ChangeMe")) {
+			t.Errorf("the sample wants %s, which the scene cannot fill in", m[1])
+		}
 	}
 	for _, name := range []string{"OPENCTI_URL", "OPENCTI_TOKEN", "CONNECTOR_ID", "MATRIX_SERVER", "MATRIX_USER_ID", "MATRIX_PASSWORD", "MATRIX_TLP"} {
 		if !filled[name] {

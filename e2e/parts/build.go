@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"syscall"
 )
 
@@ -76,8 +77,25 @@ func BuildDendrite(ctx context.Context) (string, error) {
 }
 
 // BuildConnector builds the connector's binary as it is released and returns
-// its path. The go command's cache decides what there is to do.
+// its path. All runs of one process are of one build.
 func BuildConnector(ctx context.Context) (string, error) {
+	built.Lock()
+	defer built.Unlock()
+	if built.path != "" {
+		return built.path, nil
+	}
+	path, err := buildConnector(ctx)
+	built.path = path
+	return path, err
+}
+
+// built is the binary that this process has built.
+var built struct {
+	sync.Mutex
+	path string
+}
+
+func buildConnector(ctx context.Context) (string, error) {
 	root, err := Root()
 	if err != nil {
 		return "", err
