@@ -25,10 +25,11 @@ type Config struct {
 	Clock func() time.Time
 	// Self is the bot: its own events are skipped("own").
 	Self id.UserID
-	// Start is the import start date: what was sent before it is
+	// Start is the import start date, a bound of history: what was sent before it is
 	// skipped("before_start_date"), and of such an event only its id, times and state
-	// are kept. The exception is an event that something newer replies to or edits:
-	// it is imported, so that links do not dangle. Zero: no bound.
+	// are kept. It does not apply to news, to what was missed between two syncs, nor to
+	// an event that something newer replies to or edits: that one is imported so that
+	// links do not dangle. Zero: no bound.
 	Start time.Time
 	// SkipRoom says why a room is not imported (room rules), "" when it is. It must
 	// be pure, and its reasons come from a small closed set. Events of such a room

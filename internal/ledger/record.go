@@ -41,6 +41,8 @@ type recorder struct {
 	now     int64
 	rooms   map[id.RoomID]*roomRow
 	authors map[id.UserID]int64
+	// missed is set for a page of a limited gap: what was said while nobody listened.
+	missed bool
 }
 
 func (r *recorder) record(ctx context.Context, b timeline.Batch) error {
@@ -50,6 +52,13 @@ func (r *recorder) record(ctx context.Context, b timeline.Batch) error {
 	for _, room := range b.Rooms {
 		if err := r.recordRoom(ctx, room); err != nil {
 			return err
+		}
+	}
+	if b.Progress != nil {
+		// With a neighbour, the gap lies behind something that was heard.
+		err := r.queryRow(ctx, "SELECT count(*) FROM ledger_gap WHERE id = ? AND kind = ? AND until <> ''", b.Progress.ID, timeline.GapLimited).Scan(&r.missed)
+		if err != nil {
+			return fmt.Errorf("look up gap: %w", err)
 		}
 	}
 	if err := r.recordEvents(ctx, b); err != nil {
@@ -183,8 +192,8 @@ func (r *recorder) recordArrived(ctx context.Context, room *roomRow, rows []*eve
 		if row.event.Received.IsZero() {
 			row.event.Received = time.UnixMilli(r.now).UTC()
 		}
-		item := r.classify(room, row, asked)
 		old := stored[row.event.ID]
+		item := r.classify(room, row, old, asked)
 		if old != nil && !better(old, row) {
 			continue
 		}
@@ -246,8 +255,23 @@ func (f *freshEvents) add(row *eventRow, item timeline.Item, fetched bool) {
 	}
 }
 
+// tooOld reports whether the start date keeps a row out. It is a bound of history: news
+// count whatever their sender's clock says, and so does what was missed between two
+// syncs, also when a start date that moves on with the days has passed it meanwhile.
+// What was taken in once stays in, and what was asked for is what something newer
+// refers to.
+func (r *recorder) tooOld(row, old *eventRow, asked map[id.EventID]bool) bool {
+	switch {
+	case !r.beforeStart(row.event.Sent), row.state == EventUnreadable:
+		return false
+	case row.event.Live, r.missed, asked[row.event.ID]:
+		return false
+	}
+	return old == nil || old.state == EventSkipped
+}
+
 // classify decides the state of a row that arrived, and reads it.
-func (r *recorder) classify(room *roomRow, row *eventRow, asked map[id.EventID]bool) timeline.Item {
+func (r *recorder) classify(room *roomRow, row, old *eventRow, asked map[id.EventID]bool) timeline.Item {
 	e := &row.event
 	skip := func(reason string) {
 		row.state, row.reason = EventSkipped, reason
@@ -257,7 +281,7 @@ func (r *recorder) classify(room *roomRow, row *eventRow, asked map[id.EventID]b
 		skip(skippedOwn)
 	case room.skip != "":
 		skip(room.skip)
-	case row.state != EventUnreadable && r.beforeStart(e.Sent) && !asked[e.ID]:
+	case r.tooOld(row, old, asked):
 		skip(skippedBefore)
 		row.bare = true
 	case row.state == EventRead:

@@ -17,9 +17,11 @@ func startAt(start time.Time) func(*ledger.Config) {
 
 func TestWhatIsOlderThanTheStartDateIsListedButNotKept(t *testing.T) {
 	d := open(t, startAt(message(5, alice, "").Sent))
+	old := encrypted(3, alice, "s")
+	old.Event.Live = false
 	d.record(timeline.Batch{
 		Events:      history(message(4, alice, "too old"), message(5, alice, "just in time")),
-		Undecrypted: []timeline.Undecrypted{encrypted(3, alice, "s")},
+		Undecrypted: []timeline.Undecrypted{old},
 	})
 	if got := d.eventState(eventID(4)); got != "skipped before_start_date" {
 		t.Errorf("the old event is %s", got)
@@ -71,6 +73,25 @@ func TestAnEarlierStartDateOpensHistoryAgainAndTakesOldEventsIn(t *testing.T) {
 	}
 	d.record(timeline.Batch{Events: old})
 	if diff := cmp.Diff([]string{"old"}, texts(d.deliver())); diff != "" {
+		t.Errorf("delivered (-want +got):\n%s", diff)
+	}
+}
+
+func TestTheStartDateIsNoBoundForWhatIsHeardOrMissed(t *testing.T) {
+	d := open(t)
+	late := encrypted(1, alice, "s")
+	late.Event.Live = false
+	d.record(timeline.Batch{
+		Undecrypted: []timeline.Undecrypted{late},
+		Gaps:        []timeline.Gap{{Room: room, Kind: timeline.GapLimited, From: "t", Until: "$n"}, {Room: room, Kind: timeline.GapLimited, From: "u"}},
+	})
+	d.restart(startAt(noon)) // live only: each start begins with its own moment
+	d.news(message(2, alice, "news by a slow clock"))
+	d.record(timeline.Batch{Events: history(message(3, alice, "missed")), Progress: &timeline.GapProgress{ID: 1}})
+	d.record(timeline.Batch{Events: history(message(4, alice, "before anything was heard")), Progress: &timeline.GapProgress{ID: 2}})
+	d.record(timeline.Batch{Events: history(decrypted(late, "its key came late"))})
+	want := []string{"news by a slow clock", "its key came late", "missed"}
+	if diff := cmp.Diff(want, texts(d.deliver())); diff != "" {
 		t.Errorf("delivered (-want +got):\n%s", diff)
 	}
 }
