@@ -2,7 +2,6 @@ package matrix
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -61,7 +60,7 @@ func (a *Account) Fill(ctx context.Context, g timeline.Gap) (done bool, err erro
 		}
 	}
 	slices.Reverse(p.Chunk) // oldest first, as a timeline is
-	if err := a.recordPast(ctx, timeline.Batch{Progress: &progress}, g.Room, p.Chunk); err != nil {
+	if err := a.recordPast(ctx, timeline.Batch{Progress: &progress}, g.Room, p); err != nil {
 		return false, fmt.Errorf("fill gap: %w", err)
 	}
 	return progress.Done || progress.Lost != "", nil
@@ -70,8 +69,8 @@ func (a *Account) Fill(ctx context.Context, g timeline.Gap) (done bool, err erro
 // recordPast reads events that are not news, oldest first, and records them with
 // what is in b already, in one transaction. Before it, whoever speaks in them and
 // is not known yet is asked for.
-func (a *Account) recordPast(ctx context.Context, b timeline.Batch, room id.RoomID, raws []json.RawMessage) error {
-	devices, err := a.acquaint(ctx, nil, encryptedSenders(raws))
+func (a *Account) recordPast(ctx context.Context, b timeline.Batch, room id.RoomID, p *page) error {
+	devices, err := a.acquaint(ctx, nil, encryptedSenders(p.Chunk))
 	if err != nil {
 		return err
 	}
@@ -80,7 +79,10 @@ func (a *Account) recordPast(ctx context.Context, b timeline.Batch, room id.Room
 			return err
 		}
 		b := b // as given, should the transaction be tried again
-		if err := a.absorb(ctx, m, &b, room, raws, false); err != nil {
+		if err := a.learn(ctx, room, p.State); err != nil {
+			return err
+		}
+		if err := a.absorb(ctx, m, &b, room, p.Chunk, false); err != nil {
 			return err
 		}
 		return a.journal.Record(ctx, b)
@@ -92,7 +94,7 @@ func (a *Account) recordPast(ctx context.Context, b timeline.Batch, room id.Room
 func (a *Account) readBack(ctx context.Context, g timeline.Gap) (p *page, lost string, err error) {
 	ctx, cancel := within(ctx)
 	defer cancel()
-	query := map[string]string{"dir": "b", "limit": strconv.Itoa(pageSize), "filter": `{"lazy_load_members":true}`}
+	query := map[string]string{"dir": "b", "limit": strconv.Itoa(pageSize), "filter": `{"lazy_load_members":true,"include_redundant_members":true}`}
 	if g.From != "" {
 		query["from"] = g.From // none: from the newest event (since v1.3)
 	}

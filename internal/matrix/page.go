@@ -10,6 +10,7 @@ import (
 // itself.
 type page struct {
 	Chunk []json.RawMessage // as received: newest first when read backwards
+	State []json.RawMessage // members who speak in it, for their names
 	End   string            // token of the next page; empty at the end
 }
 
@@ -28,6 +29,8 @@ func readPage(body []byte) (*page, error) {
 		switch {
 		case key == "chunk" && string(value) != "null":
 			p.Chunk, err = elements(value)
+		case key == "state" && string(value) != "null":
+			p.State, _ = elements(value) // names only: not worth a failed page
 		case key == "end" && string(value) != "null":
 			err = json.Unmarshal(value, &p.End)
 		}

@@ -133,8 +133,16 @@ func (v *roomView) apply(ctx context.Context, e wireEvent) error {
 }
 
 // learn takes the names of members from state that comes along with a page of the
-// past: only those that are not known otherwise.
-func (v *roomView) learn(ctx context.Context, raws []json.RawMessage) error {
+// past: only those that are not known otherwise, since the past says nothing about
+// the present. It runs in a transaction.
+func (a *Account) learn(ctx context.Context, room id.RoomID, raws []json.RawMessage) error {
+	if len(raws) == 0 {
+		return nil
+	}
+	v, err := a.rooms().view(ctx, room)
+	if err != nil {
+		return err
+	}
 	for _, raw := range raws {
 		e, problem := readEvent(raw)
 		if problem != "" || e.Type != event.StateMember.Type || e.StateKey == nil {

@@ -37,7 +37,7 @@ func (a *Account) FetchTarget(ctx context.Context, room id.RoomID, event id.Even
 	} else {
 		b.Missing = []timeline.MissingEvent{{Room: room, ID: event, Reason: missing}}
 	}
-	if err := a.recordPast(ctx, b, room, raws); err != nil {
+	if err := a.recordPast(ctx, b, room, &page{Chunk: raws}); err != nil {
 		return fmt.Errorf("fetch event: %w", err)
 	}
 	return nil

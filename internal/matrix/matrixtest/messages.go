@@ -92,7 +92,7 @@ func (r *Room) pageBackward(c *call, from, limit int) {
 			chunk = append(chunk, r.withRoom(r.events[at].raw))
 		}
 	}
-	answer := map[string]any{"start": fmt.Sprintf("t%d", from), "chunk": chunk}
+	answer := map[string]any{"start": fmt.Sprintf("t%d", from), "chunk": chunk, "state": r.speakers(at, from)}
 	switch {
 	case at > 0:
 		answer["end"] = fmt.Sprintf("t%d", at)
@@ -104,6 +104,22 @@ func (r *Room) pageBackward(c *call, from, limit int) {
 		answer["end"] = "t0"
 	}
 	c.ok(answer)
+}
+
+// speakers are the memberships of who speaks between two places, as lazily loaded
+// members are.
+func (r *Room) speakers(start, end int) []json.RawMessage {
+	spoke := map[string]bool{}
+	for _, e := range r.events[start:end] {
+		spoke[string(e.sender)] = true
+	}
+	out := []json.RawMessage{}
+	for _, at := range r.stateBetween(0, end) {
+		if e := r.events[at]; e.typ == "m.room.member" && spoke[*e.stateKey] {
+			out = append(out, r.withRoom(e.raw))
+		}
+	}
+	return out
 }
 
 func (r *Room) pageForward(c *call, from, limit int) {
