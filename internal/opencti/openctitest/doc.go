@@ -36,6 +36,8 @@
 //
 //	p.Ingest(envelope) // as the worker takes it from the queue
 //
+// Serve does all of it in one call, for a process of its own.
+//
 // # What it does not do
 //
 // No drafts, no enterprise features, no search, no streams. Objects of one kind

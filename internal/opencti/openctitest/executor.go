@@ -154,7 +154,7 @@ func (x *execution) field(o *object, def *ast.Definition, g *group, path []any) 
 }
 
 func (x *execution) report(err error, f *ast.Field, path []any) {
-	fail, ok := errors.AsType[*failure](err)
+	fail, ok := errors.AsType[*platformError](err)
 	if !ok {
 		fail = internal("%s", err.Error())
 	}

@@ -76,7 +76,7 @@ func (e ItemError) text() string {
 	if e.Text != "" {
 		return e.Text
 	}
-	return pythonDict(&failure{code: e.Name, message: e.Message})
+	return pythonDict(&platformError{code: e.Name, message: e.Message})
 }
 
 func newFaults(p *Platform) *Faults { return &Faults{p: p, closing: make(chan struct{})} }

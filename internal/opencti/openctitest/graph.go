@@ -25,7 +25,8 @@ type entity struct {
 	from, to    string // internal ids
 	start, stop time.Time
 
-	order int // of creation
+	order int             // of creation
+	noted map[string]bool // the keys under which the index holds it
 }
 
 func (e *entity) text(field string) string {
@@ -138,7 +139,8 @@ func (g *graph) note(e *entity) {
 		keys = append(keys, "label "+e.text("value"))
 	}
 	for _, k := range keys {
-		if !slices.Contains(g.index[k], e) {
+		if !e.noted[k] {
+			e.noted[k] = true
 			g.index[k] = append(g.index[k], e)
 		}
 	}
@@ -179,6 +181,7 @@ func (p *Platform) add(e *entity) *entity {
 	if e.fields == nil {
 		e.fields = map[string]any{}
 	}
+	e.noted = map[string]bool{}
 	p.graph.count++
 	e.order = p.graph.count
 	e.created = p.now()

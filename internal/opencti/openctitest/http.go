@@ -105,7 +105,7 @@ func (p *Platform) expressError(w http.ResponseWriter, name, message string) {
 }
 
 func badRequest(w http.ResponseWriter, status int, message string) {
-	f := &failure{code: "BAD_REQUEST", message: message}
+	f := &platformError{code: "BAD_REQUEST", message: message}
 	send(w, status, map[string]any{"errors": []any{f.entry(nil)}})
 }
 
@@ -125,7 +125,7 @@ func send(w http.ResponseWriter, status int, body any) {
 	_, _ = w.Write(b)
 }
 
-func refuse(w http.ResponseWriter, fails []*failure) {
+func refuse(w http.ResponseWriter, fails []*platformError) {
 	out := make([]any, len(fails))
 	for i, f := range fails {
 		out[i] = f.entry(nil)
@@ -172,7 +172,7 @@ func (p *Platform) answer(w http.ResponseWriter, r *http.Request, req *request) 
 
 // blame records a refused request as a violation, unless it is a worker's, which
 // hands on what others have sent.
-func (p *Platform) blame(r *http.Request, where string, fails []*failure) {
+func (p *Platform) blame(r *http.Request, where string, fails []*platformError) {
 	if r.Header.Get("opencti-applicant-id") != "" {
 		return
 	}
@@ -188,7 +188,7 @@ func (p *Platform) refuseSchema(w http.ResponseWriter) {
 		internalServerError(w)
 		return
 	}
-	refuse(w, []*failure{{code: "RESOURCE_NOT_FOUND", message: "GraphQL introspection not authorized!", data: map[string]any{"http_status": 404}}})
+	refuse(w, []*platformError{{code: "RESOURCE_NOT_FOUND", message: "GraphQL introspection not authorized!", data: map[string]any{"http_status": 404}}})
 }
 
 func (p *Platform) execute(r *http.Request, op *ast.OperationDefinition, vars map[string]any, names []string) (map[string]any, int) {
@@ -210,7 +210,7 @@ func (p *Platform) execute(r *http.Request, op *ast.OperationDefinition, vars ma
 
 // contextError is generation 7's check of the worker's header: every request in
 // the name of a dead work is refused.
-func (p *Platform) contextError(h http.Header) *failure {
+func (p *Platform) contextError(h http.Header) *platformError {
 	id := h.Get("opencti-work-id")
 	if id == "" || p.gen == Gen6 || p.accepts(id) {
 		return nil

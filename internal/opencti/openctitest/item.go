@@ -26,7 +26,7 @@ func newItem(d *dict, work string) Item {
 
 // importItem does what the worker does with one object. The failure that it
 // returns stands in the work; source is what the worker sends along.
-func (p *Platform) importItem(a *account, item *dict) *failure {
+func (p *Platform) importItem(a *account, item *dict) *platformError {
 	switch item.text("opencti_operation") {
 	case "delete":
 		return asFailure(p.remove(a, item.text("id")))
@@ -68,10 +68,10 @@ func (p *Platform) importItem(a *account, item *dict) *failure {
 	return nil
 }
 
-func (p *Platform) pushInline(a *account, id string, f fileInput) *failure {
+func (p *Platform) pushInline(a *account, id string, f fileInput) *platformError {
 	switch {
 	case !f.hasType:
-		return &failure{code: "", message: "'mime_type'", bare: true}
+		return &platformError{code: "", message: "'mime_type'", bare: true}
 	case f.name == "":
 		return internal("File missing in the request.")
 	case !a.may("KNOWLEDGE_KNUPLOAD"):
@@ -115,11 +115,11 @@ func (p *Platform) storeInline(a *account, e *entity, f fileInput, marks []strin
 	p.store(a, e, f, marks, false)
 }
 
-func asFailure(err error) *failure {
+func asFailure(err error) *platformError {
 	if err == nil {
 		return nil
 	}
-	if f, ok := err.(*failure); ok { //nolint:errorlint // failures are never wrapped
+	if f, ok := err.(*platformError); ok { //nolint:errorlint // platform errors are never wrapped
 		return f
 	}
 	return internal("%s", err.Error())
@@ -215,7 +215,7 @@ func inlineFiles(item *dict) []fileInput {
 }
 
 // message is the text of a failure as the worker reports it.
-func (f *failure) workText() string {
+func (f *platformError) workText() string {
 	if f.code == "" {
 		return f.message
 	}

@@ -203,7 +203,7 @@ func writePythonString(b *strings.Builder, s string) {
 }
 
 // pythonDict is the text of the dict that the worker reports for a failure.
-func pythonDict(f *failure) string {
+func pythonDict(f *platformError) string {
 	return "{'name': " + pythonRepr(f.code) + ", 'error_message': " + pythonRepr(f.message) + "}"
 }
 

@@ -63,7 +63,7 @@ func (p *Platform) Documents() []string {
 // document is a parsed and validated query text.
 type document struct {
 	query *ast.QueryDocument
-	fails []*failure
+	fails []*platformError
 }
 
 // parse reads a query text, or says why the platform refuses it.
@@ -75,18 +75,18 @@ func (p *Platform) parse(text string) *document {
 	q, err := parser.ParseQuery(&ast.Source{Input: text})
 	switch {
 	case err != nil:
-		f := &failure{code: "GRAPHQL_PARSE_FAILED", message: "Syntax Error: " + err.Error()}
+		f := &platformError{code: "GRAPHQL_PARSE_FAILED", message: "Syntax Error: " + err.Error()}
 		if e, ok := asGraphQL(err); ok {
 			f.message = "Syntax Error: " + e.Message + "."
 			for _, l := range e.Locations {
 				f.at = append(f.at, place{l.Line, l.Column})
 			}
 		}
-		d.fails = []*failure{f}
+		d.fails = []*platformError{f}
 	default:
 		d.query = q
 		for _, e := range validator.ValidateWithRules(p.schema, q, rules.NewDefaultRules()) {
-			f := &failure{code: "GRAPHQL_VALIDATION_FAILED", message: e.Message}
+			f := &platformError{code: "GRAPHQL_VALIDATION_FAILED", message: e.Message}
 			for _, l := range e.Locations {
 				f.at = append(f.at, place{l.Line, l.Column})
 			}
@@ -134,7 +134,7 @@ func unknownArgument(q *ast.QueryDocument, e *gqlerror.Error) (place, bool) {
 
 // tooOften is the platform's batching protection: in one document a query may
 // be asked twice and a mutation once.
-func tooOften(q *ast.QueryDocument) []*failure {
+func tooOften(q *ast.QueryDocument) []*platformError {
 	for _, op := range q.Operations {
 		most, root := 2, "Query"
 		if op.Operation == ast.Mutation {
@@ -147,7 +147,7 @@ func tooOften(q *ast.QueryDocument) []*failure {
 				continue
 			}
 			if count[f.Name]++; count[f.Name] > most {
-				return []*failure{{
+				return []*platformError{{
 					code: "GRAPHQL_VALIDATION_FAILED", at: []place{{f.Position.Line, f.Position.Column}},
 					message: fmt.Sprintf("Allowed number of calls for %s->%s has been exceeded (max: %d)", root, f.Name, most),
 				}}

@@ -105,7 +105,7 @@ func (p *Platform) check(in *input) error {
 	return nil
 }
 
-func notADate(variable, where, field, s string) *failure {
+func notADate(variable, where, field, s string) *platformError {
 	return badInput(`Variable "%s" got invalid value %s at "%s.%s"; DateTime cannot represent an invalid date-time-string %s.`, variable, inspected(s), where, field, s)
 }
 

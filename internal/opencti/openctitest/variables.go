@@ -18,14 +18,14 @@ func asGraphQL(err error) (*gqlerror.Error, bool) { return errors.AsType[*gqlerr
 // or says what is wrong in the platform's words.
 type coercion struct {
 	schema *ast.Schema
-	fails  []*failure
+	fails  []*platformError
 	// the variable at hand
 	name  string
 	whole any
 	at    place
 }
 
-func (p *Platform) coerce(op *ast.OperationDefinition, given *dict) (map[string]any, []*failure) {
+func (p *Platform) coerce(op *ast.OperationDefinition, given *dict) (map[string]any, []*platformError) {
 	c := &coercion{schema: p.schema}
 	out := map[string]any{}
 	for _, v := range op.VariableDefinitions {
@@ -54,7 +54,7 @@ func (p *Platform) coerce(op *ast.OperationDefinition, given *dict) (map[string]
 }
 
 func (c *coercion) fail(format string, args ...any) {
-	c.fails = append(c.fails, &failure{code: "BAD_USER_INPUT", message: fmt.Sprintf(format, args...), at: []place{c.at}})
+	c.fails = append(c.fails, &platformError{code: "BAD_USER_INPUT", message: fmt.Sprintf(format, args...), at: []place{c.at}})
 }
 
 // invalid reports the value v at the path inside the variable.
@@ -139,7 +139,7 @@ func (c *coercion) constrain(f *ast.FieldDefinition, v any, path []string) {
 	}
 	field := strings.TrimPrefix(c.name, "$") + strings.Join(path, "")
 	report := func(arg string, value any, text string) {
-		c.fails = append(c.fails, &failure{
+		c.fails = append(c.fails, &platformError{
 			code: "BAD_USER_INPUT", message: fmt.Sprintf(`Variable "%s" got invalid value %s at "%s". %s`, c.name, inspected(v), field, text),
 			more: map[string]any{"field": field, "context": []any{map[string]any{"arg": arg, "value": value}}},
 		})

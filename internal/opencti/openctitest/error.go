@@ -2,9 +2,9 @@ package openctitest
 
 import "fmt"
 
-// failure is an error of the platform, as it stands in errors[] of an answer
+// platformError is an error of the platform, as it stands in errors[] of an answer
 // and, by way of the worker, in the errors of a work.
-type failure struct {
+type platformError struct {
 	code    string
 	message string
 	data    map[string]any // extensions.data
@@ -15,14 +15,14 @@ type failure struct {
 
 type place struct{ line, column int }
 
-func (f *failure) Error() string { return f.code + ": " + f.message }
+func (f *platformError) Error() string { return f.code + ": " + f.message }
 
-func business(code, message string, status int, data map[string]any) *failure {
+func business(code, message string, status int, data map[string]any) *platformError {
 	d := map[string]any{"http_status": status, "genre": "BUSINESS"}
 	for k, v := range data {
 		d[k] = v
 	}
-	return &failure{code: code, message: message, data: d}
+	return &platformError{code: code, message: message, data: d}
 }
 
 // detail is data that only generation 7 adds to an error.
@@ -33,42 +33,42 @@ func (p *Platform) detail(key string, v any) map[string]any {
 	return map[string]any{key: v}
 }
 
-func functional(message string, data map[string]any) *failure {
+func functional(message string, data map[string]any) *platformError {
 	return business("FUNCTIONAL_ERROR", message, 400, data)
 }
 
-func unsupported(message string, data map[string]any) *failure {
+func unsupported(message string, data map[string]any) *platformError {
 	return business("UNSUPPORTED_ERROR", message, 500, data)
 }
 
-func badInput(format string, args ...any) *failure {
-	return &failure{code: "BAD_USER_INPUT", message: fmt.Sprintf(format, args...)}
+func badInput(format string, args ...any) *platformError {
+	return &platformError{code: "BAD_USER_INPUT", message: fmt.Sprintf(format, args...)}
 }
 
 // internal is what a platform answers when its own code stumbles, which is how
 // it answers for many absent things.
-func internal(format string, args ...any) *failure {
-	return &failure{code: "INTERNAL_SERVER_ERROR", message: fmt.Sprintf(format, args...)}
+func internal(format string, args ...any) *platformError {
+	return &platformError{code: "INTERNAL_SERVER_ERROR", message: fmt.Sprintf(format, args...)}
 }
 
-func missingReference(ids ...string) *failure {
+func missingReference(ids ...string) *platformError {
 	return business("MISSING_REFERENCE_ERROR", "Element(s) not found", 404, map[string]any{"unresolved_elements": ids})
 }
 
-func alreadyDeleted(data map[string]any) *failure {
+func alreadyDeleted(data map[string]any) *platformError {
 	return business("ALREADY_DELETED_ERROR", "Already deleted elements", 400, data)
 }
 
-func authRequired() *failure {
-	return &failure{code: "AUTH_REQUIRED", message: "You must be logged in to do this.", data: map[string]any{"http_status": 401, "genre": "TECHNICAL"}}
+func authRequired() *platformError {
+	return &platformError{code: "AUTH_REQUIRED", message: "You must be logged in to do this.", data: map[string]any{"http_status": 401, "genre": "TECHNICAL"}}
 }
 
-func forbidden() *failure {
-	return &failure{code: "FORBIDDEN_ACCESS", message: "You are not allowed to do this.", data: map[string]any{"http_status": 403, "genre": "TECHNICAL"}}
+func forbidden() *platformError {
+	return &platformError{code: "FORBIDDEN_ACCESS", message: "You are not allowed to do this.", data: map[string]any{"http_status": 403, "genre": "TECHNICAL"}}
 }
 
 // entry is the failure as an element of errors[].
-func (f *failure) entry(path []any) map[string]any {
+func (f *platformError) entry(path []any) map[string]any {
 	ext := map[string]any{"code": f.code}
 	if f.data != nil {
 		ext["data"] = f.data
