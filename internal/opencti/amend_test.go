@@ -65,10 +65,7 @@ func TestAnEditReachesWhatAUserOfHigherConfidenceMade(t *testing.T) {
 	for name, g := range generations {
 		t.Run(name, func(t *testing.T) {
 			s, m := spoken(t, g)
-			lower, err := opencti.New(opencti.Config{URL: s.octi.URL(), Token: "lower-token", ConnectorID: connectorID, Name: "Matrix", Markings: amber(), Log: slog.New(slog.NewTextHandler(s.log, nil))})
-			if err != nil {
-				t.Fatal(err)
-			}
+			lower := connect(t, opencti.Config{URL: s.octi.URL(), Token: "lower-token", ConnectorID: connectorID, Name: "Matrix", Markings: amber(), Log: slog.New(slog.NewTextHandler(s.log, nil))})
 			if _, err := lower.Start(t.Context()); err != nil {
 				t.Fatal(err)
 			}

@@ -1,10 +1,13 @@
 package opencti_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/matrix-connector/matrix-connector/internal/opencti/openctitest"
 	"github.com/matrix-connector/matrix-connector/internal/stix"
 )
 
@@ -64,5 +67,23 @@ func TestABatchSentTwiceIsTheSameObjects(t *testing.T) {
 				t.Errorf("the broker was dialled %d times", s.broker.dials)
 			}
 		})
+	}
+}
+
+func BenchmarkBatchOfAHundredObjects(b *testing.B) {
+	s := newScene(b, openctitest.Gen7, nil)
+	if _, err := s.platform.Start(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	people := stix.NewBundle(room(), alice())
+	s.landed(s.deliver(people), people)
+	var objects []stix.Object
+	for i := range 50 {
+		m, rel := says(fmt.Sprintf("$%d", i), strings.Repeat("words ", 100))
+		objects = append(objects, m, rel)
+	}
+	batch := stix.NewBundle(objects...)
+	for b.Loop() {
+		s.deliver(batch)
 	}
 }

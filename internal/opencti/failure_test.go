@@ -64,11 +64,8 @@ func TestFailuresAreClassifiedOnce(t *testing.T) {
 				_, _ = io.WriteString(w, c.body)
 			}))
 			defer server.Close()
-			p, err := opencti.New(opencti.Config{URL: server.URL, Token: "canary-token", ConnectorID: connectorID, Name: "Matrix"})
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, err = p.Start(t.Context())
+			p := connect(t, opencti.Config{URL: server.URL, Token: "canary-token", ConnectorID: connectorID, Name: "Matrix"})
+			_, err := p.Start(t.Context())
 			e, ok := errors.AsType[*opencti.Error](err)
 			if !ok {
 				t.Fatalf("%v", err)
@@ -89,10 +86,7 @@ func TestFailuresAreClassifiedOnce(t *testing.T) {
 func TestAPlatformThatCannotBeReachedIsTemporary(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	server.Close()
-	p, err := opencti.New(opencti.Config{URL: server.URL, Token: "x", ConnectorID: connectorID, Name: "Matrix"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := connect(t, opencti.Config{URL: server.URL, Token: "x", ConnectorID: connectorID, Name: "Matrix"})
 	if _, err := p.Start(t.Context()); opencti.ClassOf(err) != opencti.Temporary || err == nil {
 		t.Errorf("%v", err)
 	}
@@ -108,10 +102,7 @@ func TestACallEndsWithItsTimeout(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
 	defer server.Close()
 	defer close(release)
-	p, err := opencti.New(opencti.Config{URL: server.URL, Token: "x", ConnectorID: connectorID, Name: "Matrix", Timeout: 20 * time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := connect(t, opencti.Config{URL: server.URL, Token: "x", ConnectorID: connectorID, Name: "Matrix", Timeout: 20 * time.Millisecond})
 	if _, err := p.Start(t.Context()); opencti.ClassOf(err) != opencti.Temporary || err == nil {
 		t.Errorf("%v", err)
 	}

@@ -26,7 +26,7 @@ var sentAt = time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)
 // scene is a connector, a stand-in platform, and a broker between them that
 // hands every message over at once unless it is told to keep it.
 type scene struct {
-	t        *testing.T
+	t        testing.TB
 	octi     *openctitest.Platform
 	platform *opencti.Platform
 	broker   *rabbit
@@ -48,8 +48,23 @@ func users() []openctitest.User {
 	}
 }
 
+// connect makes a connector of a configuration and closes it after the test.
+func connect(t testing.TB, c opencti.Config) *opencti.Platform {
+	t.Helper()
+	p, err := opencti.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Close(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+	return p
+}
+
 // newScene sets everything up without starting the connector.
-func newScene(t *testing.T, g openctitest.Generation, change func(*opencti.Config)) *scene {
+func newScene(t testing.TB, g openctitest.Generation, change func(*opencti.Config)) *scene {
 	t.Helper()
 	s := &scene{t: t, clock: &clock{now: sentAt.Add(time.Hour)}, log: &bytes.Buffer{}}
 	octi, err := openctitest.New(openctitest.Config{Generation: g, Users: users(), Now: s.clock.Now})
@@ -88,7 +103,7 @@ func newScene(t *testing.T, g openctitest.Generation, change func(*opencti.Confi
 }
 
 // started sets everything up and starts the connector.
-func started(t *testing.T, g openctitest.Generation) *scene {
+func started(t testing.TB, g openctitest.Generation) *scene {
 	t.Helper()
 	s := newScene(t, g, nil)
 	if _, err := s.platform.Start(t.Context()); err != nil {
@@ -224,7 +239,7 @@ func (c *clock) advance(d time.Duration) {
 // rabbit is a broker whose queue is drained by the platform's worker at once, or
 // when the test says so. It complains of what a real one would not take.
 type rabbit struct {
-	t    *testing.T
+	t    testing.TB
 	octi *openctitest.Platform
 
 	mu       sync.Mutex

@@ -301,12 +301,9 @@ func TestAReceiptThatWasNeverPublishedLapsesAtOnce(t *testing.T) {
 			b := stix.NewBundle(m)
 			receipt := s.begin(b)
 			// As after a crash: another process asks.
-			again, err := opencti.New(opencti.Config{
+			again := connect(t, opencti.Config{
 				URL: s.octi.URL(), Token: "connector-token", ConnectorID: connectorID, Name: "Matrix", Markings: amber(), Clock: s.clock.Now,
 			})
-			if err != nil {
-				t.Fatal(err)
-			}
 			again.DialWith(s.broker.dial)
 			if _, err := again.Start(t.Context()); err != nil {
 				t.Fatal(err)
@@ -323,12 +320,9 @@ func TestAReceiptOfAnEarlierProcessIsSettled(t *testing.T) {
 	m, rel := says("$one", "hello")
 	b := stix.NewBundle(m, rel)
 	receipt := s.publish(b)
-	again, err := opencti.New(opencti.Config{
+	again := connect(t, opencti.Config{
 		URL: s.octi.URL(), Token: "connector-token", ConnectorID: connectorID, Name: "Matrix", Markings: amber(), Clock: s.clock.Now,
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	again.DialWith(s.broker.dial)
 	if _, err := again.Start(t.Context()); err != nil {
 		t.Fatal(err)

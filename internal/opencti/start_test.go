@@ -1,7 +1,6 @@
 package opencti_test
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -134,10 +133,7 @@ func TestStartWantsASupportedVersion(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = octi.Close() })
-			p, err := opencti.New(opencti.Config{URL: octi.URL(), Token: octi.Token("connector"), ConnectorID: connectorID, Name: "Matrix"})
-			if err != nil {
-				t.Fatal(err)
-			}
+			p := connect(t, opencti.Config{URL: octi.URL(), Token: octi.Token("connector"), ConnectorID: connectorID, Name: "Matrix"})
 			_, err = p.Start(t.Context())
 			if (err == nil) != supported {
 				t.Fatalf("supported %v, got %v", supported, err)
@@ -221,11 +217,7 @@ func TestTheCertificateIsVerifiedUnlessAskedNotTo(t *testing.T) {
 		{"switched off", opencti.TLS{Insecure: true}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p, err := opencti.New(opencti.Config{URL: octi.URL(), Token: octi.Token("connector"), ConnectorID: connectorID, Name: "Matrix", TLS: c.tls})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = p.Close(context.WithoutCancel(t.Context())) })
+			p := connect(t, opencti.Config{URL: octi.URL(), Token: octi.Token("connector"), ConnectorID: connectorID, Name: "Matrix", TLS: c.tls})
 			if _, err := p.Start(t.Context()); (err == nil) != c.ok {
 				t.Error(err)
 			}
@@ -244,10 +236,7 @@ func TestCookiesComeBackAndTheAgentIsOurs(t *testing.T) {
 		_, _ = w.Write([]byte(`{"data":{"about":{"version":"1.0.0"}}}`))
 	}))
 	defer server.Close()
-	p, err := opencti.New(opencti.Config{URL: server.URL + "/base/", Token: "x", ConnectorID: connectorID, Name: "Matrix", UserAgent: "matrix-connector/1"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := connect(t, opencti.Config{URL: server.URL + "/base/", Token: "x", ConnectorID: connectorID, Name: "Matrix", UserAgent: "matrix-connector/1"})
 	_, _ = p.Start(t.Context())
 	if !slices.Contains(cookies[1:], "opencti_session=s1") {
 		t.Errorf("cookies %q", cookies)
@@ -263,11 +252,8 @@ func TestARedirectIsNotFollowedWithTheToken(t *testing.T) {
 	defer other.Close()
 	server := httptest.NewServer(http.RedirectHandler(other.URL, http.StatusMovedPermanently))
 	defer server.Close()
-	p, err := opencti.New(opencti.Config{URL: server.URL, Token: "x", ConnectorID: connectorID, Name: "Matrix"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = p.Start(t.Context())
+	p := connect(t, opencti.Config{URL: server.URL, Token: "x", ConnectorID: connectorID, Name: "Matrix"})
+	_, err := p.Start(t.Context())
 	if err == nil || !strings.Contains(problems(t, err)[0], "redirect") {
 		t.Errorf("%v", err)
 	}
