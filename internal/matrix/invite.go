@@ -2,8 +2,6 @@ package matrix
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -171,85 +169,4 @@ func (v *Invites) setting(p Invitation) string {
 		return ""
 	}
 	return "MATRIX_INVITE_FROM=" + strings.Join(append(slices.Clone(v.config.From), string(p.Senders[0])), ",")
-}
-
-// room reports whether the day's cap leaves room for a join.
-func (v *Invites) room(ctx context.Context) (bool, error) {
-	n, err := v.account.joinsSince(ctx, v.account.now().Add(-24*time.Hour))
-	if err != nil {
-		return false, err
-	}
-	if n >= v.config.Max && !v.capped {
-		v.account.log.WarnContext(ctx, "joins have reached the day's limit", slog.Int("count", n))
-	}
-	v.capped = n >= v.config.Max
-	return !v.capped, nil
-}
-
-// join tries one join. again is false when the homeserver wants no more of them
-// for now.
-func (v *Invites) join(ctx context.Context, p Invitation) (again bool, err error) {
-	a := v.account
-	err = a.joinRoom(ctx, p.Room)
-	if err == nil {
-		a.log.InfoContext(ctx, "room joined by invite", slog.String("room_id", string(p.Room)), slog.String("sender", string(p.Senders[0])))
-		return true, a.accepted(ctx, p.Room)
-	}
-	f := Classify(err)
-	if ctx.Err() != nil || f.Class == ClassCancelled {
-		return false, fmt.Errorf("accept invites: %w", err)
-	}
-	due := a.now().Add(f.wait(p.Attempts + 1))
-	if uErr := a.updateInvite(ctx, p.Room, "attempts=attempts+1, due=$2, class=$3", due.UnixMilli(), f.Class); uErr != nil {
-		return false, errors.Join(uErr, err)
-	}
-	if f.Class == ClassUnauthorized {
-		return false, fmt.Errorf("accept invites: %w", err)
-	}
-	if f.Class != p.Class {
-		a.log.WarnContext(ctx, "invited room cannot be joined", slog.String("room_id", string(p.Room)),
-			slog.String("class", string(f.Class)), slog.Time("due", due))
-	}
-	return f.Class != ClassRateLimited, nil
-}
-
-// wait is how long a join waits before its next try: refused ones ever longer.
-func (f Failure) wait(attempt int) time.Duration {
-	if f.Class != ClassPermanent {
-		return f.Backoff(attempt)
-	}
-	d := time.Minute
-	for i := 1; i < attempt && d < maxRefusedWait; i++ {
-		d *= 2
-	}
-	return min(d, maxRefusedWait)
-}
-
-// readInvite says who invited the account, by its own membership events in
-// stripped state, and the alias that the room claims.
-func (a *Account) readInvite(inv invitation) (senders []id.UserID, alias id.RoomAlias) {
-	for _, raw := range inv.State {
-		var e struct {
-			Type     string    `json:"type"`
-			StateKey *string   `json:"state_key"`
-			Sender   id.UserID `json:"sender"`
-			Content  struct {
-				Membership string       `json:"membership"`
-				Alias      id.RoomAlias `json:"alias"`
-			} `json:"content"`
-		}
-		if json.Unmarshal(raw, &e) != nil || e.StateKey == nil {
-			continue
-		}
-		switch {
-		case e.Type == "m.room.canonical_alias" && *e.StateKey == "":
-			alias = e.Content.Alias
-		case e.Type == "m.room.member" && *e.StateKey == string(a.config.UserID) && e.Content.Membership == "invite":
-			if !slices.Contains(senders, e.Sender) {
-				senders = append(senders, e.Sender)
-			}
-		}
-	}
-	slices.Sort(senders)
-	return senders, alias
 }

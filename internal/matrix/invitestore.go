@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"go.mau.fi/util/dbutil"
@@ -42,6 +43,35 @@ func (a *Account) storeInvites(ctx context.Context, r *response) error {
 		}
 	}
 	return nil
+}
+
+// readInvite says who invited the account, by its own membership events in
+// stripped state, and the alias that the room claims.
+func (a *Account) readInvite(inv invitation) (senders []id.UserID, alias id.RoomAlias) {
+	for _, raw := range inv.State {
+		var e struct {
+			Type     string    `json:"type"`
+			StateKey *string   `json:"state_key"`
+			Sender   id.UserID `json:"sender"`
+			Content  struct {
+				Membership string       `json:"membership"`
+				Alias      id.RoomAlias `json:"alias"`
+			} `json:"content"`
+		}
+		if json.Unmarshal(raw, &e) != nil || e.StateKey == nil {
+			continue
+		}
+		switch {
+		case e.Type == "m.room.canonical_alias" && *e.StateKey == "":
+			alias = e.Content.Alias
+		case e.Type == "m.room.member" && *e.StateKey == string(a.config.UserID) && e.Content.Membership == "invite":
+			if !slices.Contains(senders, e.Sender) {
+				senders = append(senders, e.Sender)
+			}
+		}
+	}
+	slices.Sort(senders)
+	return senders, alias
 }
 
 // pending lists the open invites, oldest first.

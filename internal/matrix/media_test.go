@@ -2,7 +2,6 @@ package matrix_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -17,7 +16,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"maunium.net/go/mautrix/crypto/attachment"
@@ -306,68 +304,6 @@ func TestNewServersAreNeverAskedOnTheOldPath(t *testing.T) {
 	}
 }
 
-// TestASpooledFileThatChangedIsNotHandedOutWhole flips, cuts and extends the file
-// on disk. A consumer that reads just as much as was announced must hear of it.
-func TestASpooledFileThatChangedIsNotHandedOutWhole(t *testing.T) {
-	cases := map[string]func([]byte) []byte{
-		"the first byte": func(b []byte) []byte { b[0] ^= 1; return b },
-		"the last byte":  func(b []byte) []byte { b[len(b)-1] ^= 1; return b },
-		"one less":       func(b []byte) []byte { return b[:len(b)-1] },
-		"one more":       func(b []byte) []byte { return append(b, 0) },
-		"nothing left":   func([]byte) []byte { return nil },
-	}
-	s := newScene(t, matrixtest.Options{})
-	a := s.open()
-	for name, change := range cases {
-		t.Run(name, func(t *testing.T) {
-			got, err := a.Fetch(t.Context(), wanted(s.server.Upload(png, ""), nil), 0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			path := filepath.Join(s.folder, "spool", got.Spool)
-			raw, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(path, change(raw), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			r, err := matrix.OpenSpooled(s.store, got)
-			if err != nil {
-				t.Fatal(err)
-			}
-			n, err := io.CopyN(io.Discard, r, got.Bytes)
-			if !errors.Is(err, matrix.ErrSpoilt) || n == got.Bytes {
-				t.Errorf("read %d of %d bytes, %v, want ErrSpoilt before the last", n, got.Bytes, err)
-			}
-			if err := r.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-}
-
-func TestASpooledFileOpensWithItsOwnKeyOnly(t *testing.T) {
-	s := newScene(t, matrixtest.Options{})
-	a := s.open()
-	got, err := a.Fetch(t.Context(), wanted(s.server.Upload(png, ""), nil), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, change := range map[string]func(*timeline.Attachment){
-		"no key":            func(x *timeline.Attachment) { x.SpoolKey = nil },
-		"a key that is not": func(x *timeline.Attachment) { x.SpoolKey = []byte(`{"v":"v2"}`) },
-		"another name":      func(x *timeline.Attachment) { x.Spool = "../" + x.Spool },
-	} {
-		x := got
-		change(&x)
-		if r, err := matrix.OpenSpooled(s.store, x); err == nil {
-			t.Errorf("%s: opened", name)
-			r.Close()
-		}
-	}
-}
-
 func TestASpoolThatCannotBeWrittenIsTemporary(t *testing.T) {
 	s := newScene(t, matrixtest.Options{})
 	a := s.open()
@@ -466,108 +402,6 @@ func TestAHugeFileCostsNoMemory(t *testing.T) {
 	}
 	if err != nil || n != size || got.Bytes != size || hex.EncodeToString(sum.Sum(nil)) != got.SHA256 {
 		t.Errorf("read back %d bytes of %d (%s, %v)", n, got.Bytes, got.SHA256, err)
-	}
-}
-
-// silent is a server that answers with headers, some bytes, and then nothing.
-type silent struct{ head bool }
-
-func (s silent) RoundTrip(r *http.Request) (*http.Response, error) {
-	if !s.head {
-		<-r.Context().Done()
-		return nil, r.Context().Err()
-	}
-	body := io.MultiReader(strings.NewReader("some"), readUntil{r.Context().Done(), r.Context().Err})
-	return &http.Response{StatusCode: 200, Header: http.Header{}, ContentLength: -1, Body: io.NopCloser(body), Request: r}, nil
-}
-
-type readUntil struct {
-	done <-chan struct{}
-	err  func() error
-}
-
-func (r readUntil) Read([]byte) (int, error) { <-r.done; return 0, r.err() }
-
-// TestASilentServerIsLeftAfterAWhile runs on a false clock: the download ends when
-// nothing has come for MediaIdle, before its headers as well as within its body.
-func TestASilentServerIsLeftAfterAWhile(t *testing.T) {
-	for name, head := range map[string]bool{"before the headers": false, "within the body": true} {
-		t.Run(name, func(t *testing.T) {
-			s := newScene(t, matrixtest.Options{})
-			path := &switchable{}
-			a := s.open(func(c *matrix.Config) { c.Transport = path })
-			synctest.Test(t, func(t *testing.T) {
-				path.now = silent{head}
-				started := time.Now()
-				_, err := a.Fetch(t.Context(), wanted(id.ContentURI{Homeserver: "test.example", FileID: "x"}, nil), 0)
-				e, ok := errors.AsType[*matrix.MediaError](err)
-				if !ok || e.Class != matrix.ClassTemporary || e.Reason != matrix.MediaStalled {
-					t.Errorf("%v, want it to have stalled", err)
-				}
-				if took := time.Since(started); took != matrix.MediaIdle {
-					t.Errorf("left after %s, want %s", took, matrix.MediaIdle)
-				}
-			})
-			if left := s.spoolFiles(); len(left) != 0 {
-				t.Errorf("left in the spool: %v", left)
-			}
-		})
-	}
-}
-
-// trickle answers with a byte now and then, for longer than MediaIdle in all.
-type trickle struct{ bytes int }
-
-func (c trickle) RoundTrip(r *http.Request) (*http.Response, error) {
-	in, out := io.Pipe()
-	// A transport fails the body when its request is cancelled.
-	context.AfterFunc(r.Context(), func() { out.CloseWithError(r.Context().Err()) })
-	go func() {
-		for range c.bytes {
-			timer := time.NewTimer(matrix.MediaIdle * 2 / 3)
-			<-timer.C
-			if _, err := out.Write([]byte("x")); err != nil {
-				return
-			}
-		}
-		out.Close()
-	}()
-	return &http.Response{StatusCode: 200, Header: http.Header{}, ContentLength: int64(c.bytes), Body: in, Request: r}, nil
-}
-
-func TestASlowDownloadIsNotCutWhileBytesCome(t *testing.T) {
-	s := newScene(t, matrixtest.Options{})
-	path := &switchable{}
-	a := s.open(func(c *matrix.Config) { c.Transport = path })
-	synctest.Test(t, func(t *testing.T) {
-		path.now = trickle{bytes: 20}
-		got, err := a.Fetch(t.Context(), wanted(id.ContentURI{Homeserver: "test.example", FileID: "x"}, nil), 0)
-		if err != nil || got.Bytes != 20 {
-			t.Errorf("%d bytes, %v", got.Bytes, err)
-		}
-	})
-}
-
-// switchable is a transport that is replaced after the account is open.
-type switchable struct{ now http.RoundTripper }
-
-func (s *switchable) RoundTrip(r *http.Request) (*http.Response, error) {
-	if s.now == nil {
-		return http.DefaultTransport.RoundTrip(r)
-	}
-	return s.now.RoundTrip(r)
-}
-
-func TestACancelledFetchIsCancelled(t *testing.T) {
-	s := newScene(t, matrixtest.Options{})
-	a := s.open()
-	reached := make(chan struct{})
-	s.server.Inject(matrixtest.Fault{On: matrixtest.MediaDownload, Wait: make(chan struct{}), Reach: func() { close(reached) }})
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() { <-reached; cancel() }()
-	_, err := a.Fetch(ctx, wanted(s.server.Upload(png, ""), nil), 0)
-	if e, ok := errors.AsType[*matrix.MediaError](err); !ok || e.Class != matrix.ClassCancelled {
-		t.Errorf("%v, want it cancelled", err)
 	}
 }
 

@@ -2,7 +2,6 @@ package matrixtest
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -50,7 +49,7 @@ func (s *Server) ChangeMedia(uri id.ContentURI, change func(*Media)) error {
 	defer s.mu.Unlock()
 	m, ok := s.media[uri.FileID]
 	if !ok || uri.Homeserver != s.opts.Name {
-		return fmt.Errorf("change media: %w", errors.ErrUnsupported)
+		return fmt.Errorf("change media %s: not stored here", uri)
 	}
 	change(m)
 	return nil
