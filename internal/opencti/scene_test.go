@@ -49,27 +49,27 @@ func users() []openctitest.User {
 }
 
 // connect makes a connector of a configuration and closes it after the test.
-func connect(t testing.TB, c opencti.Config) *opencti.Platform {
-	t.Helper()
+func connect(tb testing.TB, c opencti.Config) *opencti.Platform {
+	tb.Helper()
 	p, err := opencti.New(c)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := p.Close(context.WithoutCancel(t.Context())); err != nil {
-			t.Error(err)
+	tb.Cleanup(func() {
+		if err := p.Close(context.WithoutCancel(tb.Context())); err != nil {
+			tb.Error(err)
 		}
 	})
 	return p
 }
 
 // newScene sets everything up without starting the connector.
-func newScene(t testing.TB, g openctitest.Generation, change func(*opencti.Config)) *scene {
-	t.Helper()
-	s := &scene{t: t, clock: &clock{now: sentAt.Add(time.Hour)}, log: &bytes.Buffer{}}
+func newScene(tb testing.TB, g openctitest.Generation, change func(*opencti.Config)) *scene {
+	tb.Helper()
+	s := &scene{t: tb, clock: &clock{now: sentAt.Add(time.Hour)}, log: &bytes.Buffer{}}
 	octi, err := openctitest.New(openctitest.Config{Generation: g, Users: users(), Now: s.clock.Now})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	s.octi = octi
 	config := opencti.Config{
@@ -83,19 +83,19 @@ func newScene(t testing.TB, g openctitest.Generation, change func(*opencti.Confi
 	}
 	s.platform, err = opencti.New(config)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	s.broker = &rabbit{t: t, octi: octi, limit: 16 << 20}
+	s.broker = &rabbit{t: tb, octi: octi, limit: 16 << 20}
 	s.platform.DialWith(s.broker.dial)
-	t.Cleanup(func() {
-		if err := s.platform.Close(context.WithoutCancel(t.Context())); err != nil {
-			t.Error(err)
+	tb.Cleanup(func() {
+		if err := s.platform.Close(context.WithoutCancel(tb.Context())); err != nil {
+			tb.Error(err)
 		}
 		for _, v := range octi.Violations() {
-			t.Errorf("the platform complains: %s", v)
+			tb.Errorf("the platform complains: %s", v)
 		}
 		if err := octi.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 		s.noSecrets(s.log.String())
 	})
@@ -103,11 +103,11 @@ func newScene(t testing.TB, g openctitest.Generation, change func(*opencti.Confi
 }
 
 // started sets everything up and starts the connector.
-func started(t testing.TB, g openctitest.Generation) *scene {
-	t.Helper()
-	s := newScene(t, g, nil)
-	if _, err := s.platform.Start(t.Context()); err != nil {
-		t.Fatal(err)
+func started(tb testing.TB, g openctitest.Generation) *scene {
+	tb.Helper()
+	s := newScene(tb, g, nil)
+	if _, err := s.platform.Start(tb.Context()); err != nil {
+		tb.Fatal(err)
 	}
 	return s
 }
