@@ -5,10 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path"
-	"strings"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/matrix-connector/matrix-connector/internal/ledger"
 	"github.com/matrix-connector/matrix-connector/internal/mapping"
@@ -18,91 +14,6 @@ import (
 	"github.com/matrix-connector/matrix-connector/internal/timeline"
 )
 
-// fetcher brings attachments into the spool.
-type fetcher struct {
-	ledger  *ledger.Ledger
-	account *matrix.Account
-	store   *store.Store
-	log     *slog.Logger
-	limit   int64    // bytes of one file
-	types   []string // media type patterns; none: all
-}
-
-// downloads is how many attachments are fetched at a time.
-const downloads = 4
-
-func (f *fetcher) turn(ctx context.Context) (more bool, err error) {
-	wanted, err := f.ledger.Wanted(ctx, downloads)
-	if err != nil {
-		return false, fmt.Errorf("look for attachments: %w", err)
-	}
-	group, ctx := errgroup.WithContext(ctx)
-	for _, a := range wanted {
-		group.Go(func() error { return f.fetch(ctx, a) })
-	}
-	return len(wanted) > 0, group.Wait()
-}
-
-func (f *fetcher) fetch(ctx context.Context, a timeline.Attachment) error {
-	log := f.log.With(slog.String("room_id", a.Room.String()), slog.String("event_id", a.Event.String()))
-	switch {
-	case a.File.Problem != "":
-		return f.ledger.Refuse(ctx, a, a.File.Problem)
-	case f.limit == 0 || a.File.Size > f.limit:
-		return f.ledger.Refuse(ctx, a, "too_large")
-	}
-	got, err := f.account.Fetch(ctx, a, f.limit)
-	if err == nil {
-		return f.keep(ctx, got, log)
-	}
-	if ctx.Err() != nil {
-		return err
-	}
-	if errors.Is(err, matrix.ErrTooLarge) {
-		return f.ledger.Refuse(ctx, a, "too_large")
-	}
-	if e, ok := errors.AsType[*matrix.MediaError](err); ok && e.Class == matrix.ClassPermanent {
-		log.WarnContext(ctx, "an attachment is lost", slog.String("reason", string(e.Reason)))
-		return f.ledger.Lose(ctx, a, string(e.Reason))
-	}
-	c := classify(err)
-	if c.class == "rate_limited" || c.class == "unauthorized" {
-		return err
-	}
-	log.WarnContext(ctx, "fetching an attachment failed", slog.String("class", c.class), slog.Any("err", err))
-	_, err = f.ledger.DeferAttachment(ctx, a, ledger.Class(c.class), "fetch")
-	return err
-}
-
-// keep stores the row of a fetched file, or drops the file where policy or a newer
-// word of its message says so.
-func (f *fetcher) keep(ctx context.Context, a timeline.Attachment, log *slog.Logger) error {
-	var err error
-	if !f.typeWanted(a.MediaType) {
-		err = f.ledger.Refuse(ctx, a, "media_type")
-	} else if err = f.ledger.Fetched(ctx, a); err == nil {
-		log.DebugContext(ctx, "attachment fetched", slog.Int64("bytes", a.Bytes))
-		return nil
-	}
-	if err != nil && !errors.Is(err, ledger.ErrTransition) {
-		return err // the file is swept at the next start, the row is wanted still
-	}
-	return f.store.Spool().Remove(a.Spool)
-}
-
-func (f *fetcher) typeWanted(mediaType string) bool {
-	if len(f.types) == 0 {
-		return true
-	}
-	mediaType, _, _ = strings.Cut(mediaType, ";")
-	for _, pattern := range f.types {
-		if ok, err := path.Match(pattern, strings.TrimSpace(mediaType)); err == nil && ok {
-			return true
-		}
-	}
-	return false
-}
-
 // attacher adds fetched files to posts that have landed.
 type attacher struct {
 	ledger *ledger.Ledger
@@ -110,7 +21,6 @@ type attacher struct {
 	sink   Sink
 	mapper *mapping.Mapper
 	log    *slog.Logger
-	types  []string
 }
 
 func (t *attacher) turn(ctx context.Context) (more bool, err error) {

@@ -23,9 +23,6 @@ type loop struct {
 	// turn does one piece of work. It reports whether there may be more to do at
 	// once.
 	turn func(ctx context.Context) (more bool, err error)
-	// ignore makes a loop deaf to the ledger's changes: it runs turns without a
-	// pause (the turn itself waits, as /sync does).
-	steady bool
 }
 
 // run runs turns until ctx ends. Failures are logged here, and only here, and are
@@ -41,7 +38,7 @@ func (l *loop) run(ctx context.Context) error {
 			}
 			continue
 		}
-		if more || l.steady {
+		if more {
 			continue
 		}
 		if !pause(ctx, l.untilDue(ctx), changed) {

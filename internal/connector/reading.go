@@ -2,7 +2,6 @@ package connector
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -82,20 +81,14 @@ func (c *Connector) openAccount(ctx context.Context) error {
 				slog.String("device_id", c.account.DeviceID().String()))
 			return nil
 		}
-		class := classify(err)
-		if ctx.Err() != nil || class.class == "permanent" || class.class == "unauthorized" || isHint(err) && class.class != "temporary" && class.class != "rate_limited" {
+		why := classify(err)
+		if ctx.Err() != nil || why.class == "permanent" || why.class == "unauthorized" {
 			return fmt.Errorf("open account: %w", err)
 		}
-		if !pause(ctx, p.after(err, class), nil) {
+		if !pause(ctx, p.after(err, why), nil) {
 			return ctx.Err()
 		}
 	}
-}
-
-// isHint reports whether an error tells a person what to do.
-func isHint(err error) bool {
-	var hint interface{ Hint() string }
-	return errors.As(err, &hint) && hint.Hint() != ""
 }
 
 // ending is the sync loop of an export: it ends the reading when everything was
