@@ -1,8 +1,13 @@
 package ledger_test
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
+	"os"
+	"strconv"
 	"testing"
 
 	"maunium.net/go/mautrix/id"
@@ -69,4 +74,38 @@ func BenchmarkDeliver(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(delivered)/b.Elapsed().Seconds(), "posts/s")
+}
+
+// BenchmarkStart looks at what the next start costs beside many events: opening,
+// settings, the first batch. LEDGER_SCALE says how many, 20,000 if unset.
+func BenchmarkStart(b *testing.B) {
+	count, err := strconv.Atoi(cmp.Or(os.Getenv("LEDGER_SCALE"), "20000"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	folder := b.TempDir()
+	d := openIn(b, folder)
+	for n := 0; n < count; n += 500 {
+		events := many(n, 500)
+		for i := range events {
+			// Ids are hashes in most rooms: each lands on another page of the index.
+			sum := sha256.Sum256([]byte(events[i].ID))
+			events[i].ID = id.EventID("$" + base64.RawURLEncoding.EncodeToString(sum[:]))
+			events[i].Room = id.RoomID(fmt.Sprintf("!room%d:example.org", (n+i)%50))
+			events[i].Live = i%3 == 0
+		}
+		d.record(timeline.Batch{Events: events})
+	}
+	if _, err := d.store.DB().Exec(b.Context(), "UPDATE ledger_room SET state = 'landed', landed = revision; UPDATE ledger_author SET state = 'landed', landed = revision"); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		d.restart()
+		if got := d.due(100); len(got.Drafts) != 100 {
+			b.Fatalf("%d posts are due", len(got.Drafts))
+		}
+		if _, err := d.Counts(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

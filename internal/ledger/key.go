@@ -86,7 +86,7 @@ func (l *Ledger) Waiting(ctx context.Context, max int) ([]timeline.Undecrypted, 
 		})
 		return nil
 	}, "SELECT "+eventColumns+` FROM ledger_event e CROSS JOIN ledger_room r ON r.id = e.room
-		WHERE e.waiting = 1 AND e.state = 'undecrypted' ORDER BY e.id LIMIT ?`, max)
+		WHERE e.waiting = 1 ORDER BY e.id LIMIT ?`, max)
 	if err != nil {
 		return nil, fmt.Errorf("list waiting events: %w", err)
 	}

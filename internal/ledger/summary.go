@@ -27,11 +27,9 @@ func (l *Ledger) Counts(ctx context.Context) (Summary, error) {
 		Events: map[string]int{}, Rooms: map[string]int{}, Authors: map[string]int{}, Posts: map[string]int{},
 		Attachments: map[string]int{}, Undecrypted: map[string]int{}, Skipped: map[string]int{},
 	}
-	err := l.each(ctx, func(row dbutil.Scannable) error {
-		var state, reason string
-		var n int
-		err := row.Scan(&state, &reason, &n)
-		s.Events[state] += n
+	// Rows are never deleted, so the highest row id is their number; what is counted one
+	// by one is only what is not in the state that nearly all are in.
+	if err := l.count(ctx, s.Events, string(EventRead), "ledger_event", func(state, reason string, n int) {
 		switch EventState(state) {
 		case EventUndecrypted:
 			s.Undecrypted[reason] += n
@@ -39,29 +37,28 @@ func (l *Ledger) Counts(ctx context.Context) (Summary, error) {
 			s.Skipped[reason] += n
 		case EventRead, EventUnreadable:
 		}
-		return err
-	}, "SELECT state, reason, count(*) FROM ledger_event GROUP BY state, reason")
-	if err != nil {
-		return Summary{}, fmt.Errorf("count events: %w", err)
+	}, "SELECT state, reason, count(*) FROM ledger_event WHERE state IN ('undecrypted', 'skipped', 'unreadable') GROUP BY state, reason"); err != nil {
+		return Summary{}, err
 	}
-	for table, counts := range map[string]map[string]int{
-		tableRoom: s.Rooms, tableAuthor: s.Authors, tablePost: s.Posts, "ledger_attachment": s.Attachments,
-	} {
-		err := l.each(ctx, func(row dbutil.Scannable) error {
-			var state string
-			var n int
-			err := row.Scan(&state, &n)
-			counts[state] = n
-			return err
-		}, "SELECT state, count(*) FROM "+table+" GROUP BY state")
-		if err != nil {
-			return Summary{}, fmt.Errorf("count rows: %w", err)
+	if err := l.count(ctx, s.Posts, string(StateLanded), tablePost, nil, `SELECT 'due', '', count(*) FROM ledger_post WHERE state = 'due'
+		UNION ALL SELECT 'sent', '', count(*) FROM ledger_post WHERE state = 'sent'
+		UNION ALL SELECT 'dead', '', count(*) FROM ledger_post WHERE state = 'dead'`); err != nil {
+		return Summary{}, err
+	}
+	if err := l.count(ctx, s.Attachments, string(AttachmentAttached), "ledger_attachment", nil, `SELECT 'wanted', '', count(*) FROM ledger_attachment WHERE state = 'wanted'
+		UNION ALL SELECT 'fetched', '', count(*) FROM ledger_attachment WHERE state = 'fetched'
+		UNION ALL SELECT state, '', count(*) FROM ledger_attachment WHERE state IN ('refused', 'lost') GROUP BY state`); err != nil {
+		return Summary{}, err
+	}
+	for table, counts := range map[string]map[string]int{tableRoom: s.Rooms, tableAuthor: s.Authors} {
+		if err := l.count(ctx, counts, string(StateLanded), table, nil, "SELECT state, '', count(*) FROM "+table+" WHERE state <> 'landed' GROUP BY state"); err != nil {
+			return Summary{}, err
 		}
 	}
 	// Only the first post of each lane is looked at; a table full of due posts would
 	// otherwise be read as a whole.
 	var oldest int64
-	err = l.queryRow(ctx, `SELECT
+	err := l.queryRow(ctx, `SELECT
 		(SELECT count(*) FROM ledger_gap g JOIN ledger_room r ON r.id = g.room WHERE g.state = 'open' AND r.skip = ''),
 		(SELECT count(*) FROM ledger_gap WHERE state = 'lost'),
 		(SELECT count(*) FROM ledger_target WHERE state = 'wanted'),
@@ -76,6 +73,38 @@ func (l *Ledger) Counts(ctx context.Context) (Summary, error) {
 	}
 	s.OldestDue = moment(oldest)
 	return s, nil
+}
+
+// count counts the rows of a table that are not in the usual state, as query lists them
+// (state, reason, number), and takes all others to be in it.
+func (l *Ledger) count(ctx context.Context, counts map[string]int, usual, table string, each func(state, reason string, n int), query string) error {
+	var rest int
+	if err := l.queryRow(ctx, "SELECT coalesce(max(id), 0) FROM "+table).Scan(&rest); err != nil {
+		return fmt.Errorf("count rows: %w", err)
+	}
+	err := l.each(ctx, func(row dbutil.Scannable) error {
+		var state, reason string
+		var n int
+		if err := row.Scan(&state, &reason, &n); err != nil {
+			return err
+		}
+		if n == 0 {
+			return nil
+		}
+		counts[state] += n
+		rest -= n
+		if each != nil {
+			each(state, reason, n)
+		}
+		return nil
+	}, query)
+	if err != nil {
+		return fmt.Errorf("count rows: %w", err)
+	}
+	if rest > 0 {
+		counts[usual] = rest
+	}
+	return nil
 }
 
 // CaughtUp reports whether there is nothing left to do: nothing due or sent, no file

@@ -168,6 +168,27 @@ func TestNothingIsLeftToDoOnceWhatIsLeftWaitsForAnOperator(t *testing.T) {
 	}
 }
 
+func TestWhatHasLandedIsCounted(t *testing.T) {
+	d := ready(t)
+	d.news(image(3, alice, "a"), image(4, alice, "b"))
+	d.deliver()
+	_, err := d.Attached(t.Context(), d.fetch(d.wanted()[0]))
+	d.ok(err)
+	d.fetch(d.wanted()[0])
+	d.news(message(5, alice, "due"), message(6, bob, "sent"))
+	d.ok(d.Send(t.Context(), "r", ledger.Batch{Drafts: d.due(10).Drafts[1:]}))
+	got, err := d.Counts(t.Context())
+	d.ok(err)
+	want := ledger.Summary{
+		Events: map[string]int{"read": 6}, Rooms: map[string]int{"landed": 1}, Authors: map[string]int{"landed": 2},
+		Posts: map[string]int{"landed": 4, "due": 1, "sent": 1}, Attachments: map[string]int{"attached": 1, "fetched": 1},
+		Undecrypted: map[string]int{}, Skipped: map[string]int{}, OldestDue: message(5, alice, "").Received, Batches: 3,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("counts (-want +got):\n%s", diff)
+	}
+}
+
 func TestAResetSaysEverythingAgain(t *testing.T) {
 	d := open(t, startAt(noon.Add(-48*time.Hour)))
 	d.record(timeline.Batch{

@@ -86,7 +86,7 @@ CREATE TABLE ledger_event (
 	trust      INTEGER NOT NULL DEFAULT 0,
 	session    TEXT NOT NULL DEFAULT '', -- Megolm session of an undecrypted event
 	sender_key TEXT NOT NULL DEFAULT '',
-	waiting    INTEGER NOT NULL DEFAULT 0, -- a key came since the last attempt
+	waiting    INTEGER NOT NULL DEFAULT 0, -- undecrypted, and a key came since the last attempt
 	body_sealed BLOB, -- raw, content, names (see body); NULL where content is kept out
 	UNIQUE (room, event)
 ) STRICT;
@@ -150,7 +150,8 @@ CREATE TABLE ledger_attachment (
 	reason   TEXT    NOT NULL DEFAULT '',
 	UNIQUE (post, idx)
 ) STRICT;
-CREATE INDEX ledger_attachment_work ON ledger_attachment (state, live DESC, place, id, due_at) WHERE state IN ('wanted', 'fetched');
+CREATE INDEX ledger_attachment_wanted ON ledger_attachment (live DESC, place, id, due_at) WHERE state = 'wanted';
+CREATE INDEX ledger_attachment_fetched ON ledger_attachment (live DESC, place, id, due_at) WHERE state = 'fetched';
 CREATE INDEX ledger_attachment_later ON ledger_attachment (due_at) WHERE state IN ('wanted', 'fetched') AND due_at > 0;
 CREATE INDEX ledger_attachment_gone ON ledger_attachment (id) WHERE state IN ('refused', 'lost');
 
