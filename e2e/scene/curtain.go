@@ -69,9 +69,9 @@ func (s *Scene) canaries() {
 }
 
 // pieces are the parts of a text that would give it away in a log: the whole, its
-// beginning and its end. A text of few letters may stand there by chance.
+// beginning and its end. Words that a log may use by itself are too short to tell.
 func pieces(text string) []string {
-	const telling = 12
+	const telling = 20
 	if len(text) < telling {
 		return nil
 	}
