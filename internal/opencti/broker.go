@@ -70,6 +70,9 @@ func dialBroker(ctx context.Context, b broker) (wire, error) {
 	// Name and password travel in SASL, not in the address, which errors repeat.
 	conn, err := amqp.DialConfig(scheme+"://"+net.JoinHostPort(b.Host, strconv.Itoa(b.Port)), config)
 	if err != nil {
+		if w.raw != nil {
+			_ = w.raw.Close() // the library leaves it open after a refused password
+		}
 		return nil, brokerError(opDial, err)
 	}
 	w.conn = conn

@@ -92,6 +92,7 @@ func settleReal(t *testing.T, p *opencti.Platform, receipt string, b stix.Bundle
 }
 
 func TestOverARealBroker(t *testing.T) {
+	whole := t
 	octi, p := overRabbit(t)
 	m, rel := says("$one", "hello")
 	b := stix.NewBundle(room(), alice(), m, rel)
@@ -122,16 +123,46 @@ func TestOverARealBroker(t *testing.T) {
 		}
 	}
 	t.Run("a batch lands", func(t *testing.T) { landed(t, b) })
-	t.Run("a message above the broker's limit closes the channel, and is refused then", func(t *testing.T) {
-		large, _ := says("$large", strings.Repeat("x", 12<<20)) // base64 makes it 16 MiB
-		// The limit that is assumed is the broker's own; another connector does not know it.
-		other, err := opencti.New(opencti.Config{
-			URL: octi.URL(), Token: octi.Token("connector"), ConnectorID: connectorID, Name: "Matrix", Markings: amber(), MaxMessageBytes: 64 << 20,
-		})
+	t.Run("a message is persistent and carries no more than the official client's", func(t *testing.T) {
+		octi.Faults().PauseWorker()
+		defer octi.Faults().ResumeWorker()
+		receipt, err := p.Begin(t.Context(), 1)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer func() { _ = other.Close(context.WithoutCancel(t.Context())) }()
+		if err := p.Publish(t.Context(), receipt, stix.NewBundle(m)); err != nil {
+			t.Fatal(err)
+		}
+		conn, err := amqp.Dial(realBroker(t).URL())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+		channel, err := conn.Channel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, ok, err := channel.Get(p.QueueName(), false)
+		if err != nil || !ok {
+			t.Fatal(ok, err)
+		}
+		if d.DeliveryMode != amqp.Persistent || d.ContentEncoding != "utf-8" || d.ContentType != "" || len(d.Headers) > 0 || d.MessageId != "" {
+			t.Errorf("mode %d, encoding %q, type %q, headers %v", d.DeliveryMode, d.ContentEncoding, d.ContentType, d.Headers)
+		}
+		if err := d.Nack(false, true); err != nil {
+			t.Fatal(err)
+		}
+		octi.Faults().ResumeWorker()
+		if got, err := settleReal(t, p, receipt, stix.NewBundle(m)); err != nil || got[m.ID].State != stix.Landed {
+			t.Errorf("%+v, %v", got, err)
+		}
+	})
+	t.Run("a message above the broker's limit closes the channel, and is refused then", func(t *testing.T) {
+		large, _ := says("$large", strings.Repeat("x", 12<<20)) // base64 makes it 16 MiB
+		// The limit that is assumed is the broker's own; another connector does not know it.
+		other := connect(whole, opencti.Config{
+			URL: octi.URL(), Token: octi.Token("connector"), ConnectorID: connectorID, Name: "Matrix", Markings: amber(), MaxMessageBytes: 64 << 20,
+		}) // and the one that goes on with it
 		if _, err := other.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}

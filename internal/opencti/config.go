@@ -56,7 +56,8 @@ type Config struct {
 	ConfirmTimeout time.Duration
 	// StallAfter is how long a work may stand still, with the connector's queue
 	// empty, until it counts as lost; default two minutes, longer than the minute
-	// that a worker waits after a bad gateway (opencti.md §4.5).
+	// that a worker waits after a bad gateway (opencti.md §4.5). For a work that an
+	// earlier process began it is 15 seconds at most.
 	StallAfter time.Duration
 	// SettleGrace is how long an object may be absent after its work is complete
 	// until that is believed: works count reports, not objects, so a report given

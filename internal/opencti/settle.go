@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"time"
 
 	"github.com/matrix-connector/matrix-connector/internal/stix"
 )
@@ -92,7 +93,7 @@ func (p *Platform) askWork(ctx context.Context, receipt string, w watch) (outcom
 	case !work.Tracking.equal(w.seen) || len(work.Errors) != w.errors:
 		p.note(receipt, func(w *watch) { w.seen, w.errors, w.moved = work.Tracking, len(work.Errors), now })
 		return outcome{}, stix.ErrPending
-	case now.Sub(w.moved) < p.config.StallAfter:
+	case now.Sub(w.moved) < p.patience(w):
 		return outcome{}, stix.ErrPending
 	}
 	if waiting, err := p.waiting(ctx); err != nil || waiting {
@@ -104,6 +105,18 @@ func (p *Platform) askWork(ctx context.Context, receipt string, w watch) (outcom
 	}
 	return outcome{errors: work.Errors, stalled: true}, nil
 }
+
+// patience is how long a work may stand still. What an earlier process may have
+// left half published is given up sooner: most often nothing more will come, and
+// sending it again does no harm.
+func (p *Platform) patience(w watch) time.Duration {
+	if w.published {
+		return p.config.StallAfter
+	}
+	return min(p.config.StallAfter, abandonAfter)
+}
+
+const abandonAfter = 15 * time.Second
 
 // note changes what is known of a receipt.
 func (p *Platform) note(receipt string, change func(*watch)) {

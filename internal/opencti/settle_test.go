@@ -315,6 +315,28 @@ func TestAReceiptThatWasNeverPublishedLapsesAtOnce(t *testing.T) {
 	}
 }
 
+func TestAReceiptThatAnEarlierProcessOnlyAnnouncedLapsesSoon(t *testing.T) {
+	s := settled(t, openctitest.Gen7)
+	m, _ := says("$one", "hello")
+	b := stix.NewBundle(m)
+	s.octi.Faults().Drop(nil, 0) // as though nothing had been published
+	receipt := s.publish(b)
+	s.platform = connect(t, opencti.Config{
+		URL: s.octi.URL(), Token: "connector-token", ConnectorID: connectorID, Name: "Matrix", Markings: amber(), Clock: s.clock.Now,
+	})
+	s.platform.DialWith(s.broker.dial)
+	if _, err := s.platform.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	start := s.clock.Now()
+	if _, err := s.settle(receipt, b); !errors.Is(err, stix.ErrLapsed) {
+		t.Fatal(err)
+	}
+	if took := s.clock.Now().Sub(start); took < 15*time.Second || took > 20*time.Second {
+		t.Errorf("given up after %s", took)
+	}
+}
+
 func TestAReceiptOfAnEarlierProcessIsSettled(t *testing.T) {
 	s := settled(t, openctitest.Gen7)
 	m, rel := says("$one", "hello")
