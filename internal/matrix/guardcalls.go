@@ -2,6 +2,7 @@ package matrix
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"maunium.net/go/mautrix/crypto"
@@ -34,7 +35,14 @@ func (g *guard) GetLatestSession(ctx context.Context, key id.SenderKey) (*crypto
 	return note(ctx, "get latest olm session", s, err)
 }
 
+// errStray is the answer to the library's own unwedging, which starts here: with a
+// context that is not a transaction's.
+var errStray = errors.New("crypto store called outside a transaction")
+
 func (g *guard) GetNewestSessionCreationTS(ctx context.Context, key id.SenderKey) (time.Time, error) {
+	if callsOf(ctx) == nil {
+		return time.Time{}, errStray
+	}
 	at, err := g.SQLCryptoStore.GetNewestSessionCreationTS(ctx, key)
 	return note(ctx, "get newest olm session", at, err)
 }

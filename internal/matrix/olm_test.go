@@ -352,3 +352,45 @@ func (d *den) keyQueries() int {
 	}
 	return n
 }
+
+func TestMalformedOlmMessagesCostOnlyThemselves(t *testing.T) {
+	d := newDen(t)
+	bot, own := d.account.DeviceID(), d.botDevice(d.alice).IdentityKey.String()
+	long := base64.RawStdEncoding.EncodeToString([]byte(strings.Repeat("\x03", 200)))
+	olm := func(key, ciphertext string) string {
+		return `{"type":"m.room.encrypted","sender":"@mallory:test.example","content":{"algorithm":"m.olm.v1.curve25519-aes-sha2","sender_key":` + key + `,"ciphertext":` + ciphertext + `}}`
+	}
+	for _, raw := range []string{
+		olm(`"AA"`, `{"`+own+`":{"type":0,"body":"`+long+`"}}`),
+		olm(`""`, `{"`+own+`":{"type":1,"body":"`+long+`"}}`),
+		olm(`5`, `{"`+own+`":{"type":0,"body":"`+long+`"}}`),
+		olm(`"`+strings.Repeat("k", 5000)+`"`, `{"`+own+`":{"type":0,"body":"`+long+`"}}`),
+		olm(`"`+own+`"`, `{"`+own+`":{"type":7,"body":"`+long+`"}}`),
+		olm(`"`+own+`"`, `{"`+own+`":{"type":0,"body":""}}`),
+		olm(`"`+own+`"`, `{"`+own+`":{"type":0,"body":"not base64!"}}`),
+		olm(`"`+own+`"`, `{"`+own+`":{"type":0,"body":"AwoA"}}`),
+		olm(`"`+own+`"`, `{"`+own+`":5}`),
+		olm(`"`+own+`"`, `{"elsewhere":{"type":0,"body":"`+long+`"}}`),
+		olm(`"`+own+`"`, `[]`),
+		`{"type":"m.room_key","sender":"@mallory:test.example","content":{"algorithm":"m.megolm.v1.aes-sha2","room_id":"` + d.room.String() + `","session_id":"x","session_key":"y"}}`,
+		`{"type":"m.room_key.withheld","sender":"@mallory:test.example","content":{"session_id":5}}`,
+		`{"type":"m.secret.request","sender":"@mallory:test.example","content":{"action":"request","name":"m.cross_signing.master","requesting_device_id":"X","request_id":"1"}}`,
+		`{"type":"m.room_key_request","sender":"@mallory:test.example","content":{"action":"request","requesting_device_id":"X","request_id":"1","body":{}}}`,
+	} {
+		d.server.PutToDevice(d.bot, bot, json.RawMessage(raw))
+	}
+	e := d.say(d.alice, d.room, "between")
+	d.catchUp(d.account)
+	if got, ok := d.event(e); !ok || body(got) != "between" {
+		t.Errorf("event %+v, found %v", got, ok)
+	}
+	if n := d.count("SELECT count(*) FROM crypto_megolm_inbound_session"); n != 1 {
+		t.Errorf("%d sessions stored, want alice's only", n)
+	}
+	if n := len(d.dummies()); n != 0 {
+		t.Errorf("%d messages sent to devices, want none", n)
+	}
+	if strings.Contains(d.log.String(), "broke its reader") {
+		t.Error("a message made the reader panic")
+	}
+}
