@@ -1,7 +1,6 @@
 package mapping_test
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -73,9 +72,9 @@ func TestTheSameDraftGivesTheSameBytes(t *testing.T) {
 	s := scene{TLP: "GREEN", Labels: []string{"b", "a"}, ReplyKnown: true}
 	s.Room = timeline.Room{ID: "!a:b", Name: "n"}
 	draft := s.draft(timeline.Post{ID: "$x", Sender: "@a:b", Room: "!a:b", Text: "t", Reply: "$y", Sent: time.Unix(1, 0), Files: []timeline.File{{Name: "f", Problem: "no mxc uri"}}})
-	first := fmt.Sprintf("%s", marshal(t, s.objects(t, draft)))
+	first := string(marshal(t, s.objects(t, draft)))
 	for range 5 {
-		if again := fmt.Sprintf("%s", marshal(t, s.objects(t, draft))); again != first {
+		if again := string(marshal(t, s.objects(t, draft))); again != first {
 			t.Fatalf("bytes differ:\n%s\n%s", first, again)
 		}
 	}

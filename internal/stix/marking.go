@@ -31,7 +31,7 @@ var markings = map[TLP]ID{
 // the constants.
 func (t TLP) MarkingID() ID { return markings[t] }
 
-// Errors of [ParseTLP].
+// errTLP is what [ParseTLP] gives for anything else.
 var errTLP = errors.New("not a TLP marking: want CLEAR, GREEN, AMBER, AMBER+STRICT or RED")
 
 // ParseTLP reads a marking as people write it: CLEAR (or WHITE), GREEN, AMBER,

@@ -250,18 +250,18 @@ func TestTheLastOfTwoObjectsWithOneIDWins(t *testing.T) {
 }
 
 func TestEqualBundlesAreEqualBytes(t *testing.T) {
-	make := func(content string) []byte {
+	encode := func(content string) []byte {
 		data, err := stix.NewBundle(&stix.MediaContent{ID: stix.MediaContentID("$one"), URL: "$one", Content: content}).MarshalJSON()
 		if err != nil {
 			t.Fatal(err)
 		}
 		return data
 	}
-	if a, b := make("x"), make("x"); string(a) != string(b) {
+	if a, b := encode("x"), encode("x"); string(a) != string(b) {
 		t.Errorf("bundles differ:\n%s\n%s", a, b)
 	}
 	var a, b struct{ ID string }
-	for data, into := range map[*struct{ ID string }][]byte{&a: make("x"), &b: make("y")} {
+	for data, into := range map[*struct{ ID string }][]byte{&a: encode("x"), &b: encode("y")} {
 		if err := json.Unmarshal(into, data); err != nil {
 			t.Fatal(err)
 		}
