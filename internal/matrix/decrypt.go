@@ -198,8 +198,7 @@ func megolmTrust(clear *event.Event, session *crypto.InboundGroupSession) timeli
 	if session == nil {
 		return timeline.TrustUnknown
 	}
-	switch session.KeySource {
-	case id.KeySourceBackup, id.KeySourceImport, id.KeySourceForward:
+	if k := session.KeySource; k == id.KeySourceBackup || k == id.KeySourceImport || k == id.KeySourceForward {
 		return timeline.TrustBackup
 	}
 	if session.SourceUser != "" && session.SourceUser != clear.Sender {

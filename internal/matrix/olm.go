@@ -177,11 +177,6 @@ func (a *Account) failedOlmOf(ctx context.Context, sender id.UserID) (string, er
 	return "failed olm message of the sender at " + time.UnixMilli(at).UTC().Format(time.RFC3339) + ": " + reason, nil
 }
 
-// wedged is a device that wants a new Olm session.
-type wedged struct {
-	device id.Device
-}
-
 // unwedge makes new Olm sessions for the devices that want one, so that their next
 // room key can be read. It runs after the commit: the library's own unwedging takes
 // locks in the other order and is switched off.
@@ -194,19 +189,19 @@ func (a *Account) unwedge(ctx context.Context) error {
 		return fmt.Errorf("read broken olm sessions: %w", err)
 	}
 	defer func() { _ = rows.Close() }()
-	var due []wedged
+	var due []*id.Device
 	for rows.Next() {
-		var w wedged
-		if err := rows.Scan(&w.device.UserID, &w.device.IdentityKey, &w.device.DeviceID, &w.device.SigningKey); err != nil {
+		d := &id.Device{}
+		if err := rows.Scan(&d.UserID, &d.IdentityKey, &d.DeviceID, &d.SigningKey); err != nil {
 			return fmt.Errorf("read broken olm sessions: %w", err)
 		}
-		due = append(due, w)
+		due = append(due, d)
 	}
 	if err := rows.Err(); err != nil {
 		return fmt.Errorf("read broken olm sessions: %w", err)
 	}
-	for _, w := range due {
-		if err := a.unwedgeOne(ctx, w); err != nil {
+	for _, d := range due {
+		if err := a.unwedgeOne(ctx, d); err != nil {
 			return err
 		}
 	}
@@ -215,26 +210,26 @@ func (a *Account) unwedge(ctx context.Context) error {
 
 // unwedgeOne claims a key, stores the new session with the ratchet position of the
 // dummy in it, and only then sends the dummy.
-func (a *Account) unwedgeOne(ctx context.Context, w wedged) error {
-	claim, err := a.claimKey(ctx, w.device)
+func (a *Account) unwedgeOne(ctx context.Context, d *id.Device) error {
+	claim, err := a.claimKey(ctx, d)
 	if err != nil {
 		return fmt.Errorf("claim one-time key: %w", err)
 	}
 	var sent []byte
 	err = a.transact(ctx, func(ctx context.Context, m *machine) error {
 		if _, err := a.store.DB().Exec(ctx, "UPDATE matrix_unwedge SET wanted=0, sent_at=$3 WHERE sender=$1 AND sender_key=$2",
-			w.device.UserID, w.device.IdentityKey, a.now().UnixMilli()); err != nil {
+			d.UserID, d.IdentityKey, a.now().UnixMilli()); err != nil {
 			return fmt.Errorf("note new olm session: %w", err)
 		}
 		if claim == nil {
 			return nil // the device has no keys left: nothing can be done from here
 		}
 		prepared := &answers{bodies: map[string][]byte{"/keys/claim": claim, "/sendToDevice/": []byte("{}")}}
-		m.guard.renew = w.device.IdentityKey
+		m.guard.renew = d.IdentityKey
 		defer func() { m.guard.renew = "" }()
-		if err := m.olm.SendEncryptedToDevice(prepared.attach(ctx), &w.device, event.ToDeviceDummy, event.Content{}); err != nil {
-			a.log.WarnContext(ctx, "olm session not renewed", slog.String("sender", w.device.UserID.String()),
-				slog.String("device_id", w.device.DeviceID.String()), slog.Any("err", err))
+		if err := m.olm.SendEncryptedToDevice(prepared.attach(ctx), d, event.ToDeviceDummy, event.Content{}); err != nil {
+			a.log.WarnContext(ctx, "olm session not renewed", slog.String("sender", d.UserID.String()),
+				slog.String("device_id", d.DeviceID.String()), slog.Any("err", err))
 			return nil
 		}
 		for path, body := range prepared.asked {
@@ -260,7 +255,7 @@ func (a *Account) unwedgeOne(ctx context.Context, w wedged) error {
 }
 
 // claimKey claims a one-time key of one device; nil where it has none.
-func (a *Account) claimKey(ctx context.Context, d id.Device) ([]byte, error) {
+func (a *Account) claimKey(ctx context.Context, d *id.Device) ([]byte, error) {
 	ctx, cancel := within(ctx)
 	defer cancel()
 	res, err := a.client.ClaimKeys(ctx, &mautrix.ReqClaimKeys{

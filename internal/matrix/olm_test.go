@@ -127,11 +127,9 @@ func TestGarbageOlmMessagesDoNotDisturbASync(t *testing.T) {
 func (d *den) botRequests() map[matrixtest.Endpoint]int {
 	out := map[matrixtest.Endpoint]int{}
 	for _, r := range d.server.Requests("") {
-		switch r.Endpoint {
-		case matrixtest.ToDevice, matrixtest.KeysClaim, matrixtest.KeysUpload:
-			if r.User == d.bot {
-				out[r.Endpoint]++
-			}
+		sends := r.Endpoint == matrixtest.ToDevice || r.Endpoint == matrixtest.KeysClaim || r.Endpoint == matrixtest.KeysUpload
+		if sends && r.User == d.bot {
+			out[r.Endpoint]++
 		}
 	}
 	return out
