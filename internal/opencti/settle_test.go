@@ -184,6 +184,60 @@ func TestAReportGivenTwiceIsNotBelievedWhileSomethingWaits(t *testing.T) {
 	}
 }
 
+func TestAbsenceIsNotBelievedAtOnce(t *testing.T) {
+	s := settled(t, openctitest.Gen6) // which imports what comes after the end of a work
+	m, _ := says("$one", "hello")
+	n, _ := says("$two", "world")
+	b := stix.NewBundle(m, n)
+	late := s.octi.Faults().Hold(only(n.ID), 1)
+	s.octi.Faults().ReportTwice(only(m.ID), 1)
+	receipt := s.publish(b)
+	// The work is complete and the queue is empty: a worker holds the other one.
+	for range 3 {
+		if _, err := s.platform.Settle(t.Context(), receipt, b); !errors.Is(err, stix.ErrPending) {
+			t.Fatal(err)
+		}
+		s.clock.advance(500 * time.Millisecond)
+	}
+	late.Release()
+	got, err := s.settle(receipt, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.landed(got, b)
+}
+
+func TestAWorkThatMovesSlowlyIsWaitedFor(t *testing.T) {
+	for name, g := range generations {
+		t.Run(name, func(t *testing.T) {
+			s := settled(t, g)
+			var objects []stix.Object
+			var held []*openctitest.Fault
+			for i := range 5 {
+				m, _ := says(fmt.Sprintf("$%d", i), "hello")
+				objects = append(objects, m)
+				held = append(held, s.octi.Faults().Hold(only(m.ID), 1))
+			}
+			b := stix.NewBundle(objects...)
+			receipt := s.publish(b)
+			for _, h := range held { // each takes a worker almost as long as is waited
+				for range 11 {
+					if _, err := s.platform.Settle(t.Context(), receipt, b); !errors.Is(err, stix.ErrPending) {
+						t.Fatal(err)
+					}
+					s.clock.advance(10 * time.Second)
+				}
+				h.Release()
+			}
+			got, err := s.settle(receipt, b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.landed(got, b)
+		})
+	}
+}
+
 func TestADeletedWorkIsReadBack(t *testing.T) {
 	for name, g := range generations {
 		t.Run(name, func(t *testing.T) {
@@ -243,6 +297,30 @@ func TestAResetLapsesTheOpenReceipt(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAResetWhileTheConnectorWasDownLapsesWhatItLeft(t *testing.T) {
+	s := settled(t, openctitest.Gen7)
+	m, rel := says("$one", "hello")
+	b := stix.NewBundle(m, rel)
+	s.broker.set(func(r *rabbit) { r.keep = true })
+	receipt := s.publish(b)
+	if err := s.octi.ResetState(connectorID); err != nil {
+		t.Fatal(err)
+	}
+	s.broker.set(func(r *rabbit) { r.waiting, r.keep = nil, false })
+	s.platform = connect(t, opencti.Config{
+		URL: s.octi.URL(), Token: "connector-token", ConnectorID: connectorID, Name: "Matrix", Markings: amber(), Clock: s.clock.Now,
+	})
+	s.platform.DialWith(s.broker.dial)
+	reg, err := s.platform.Start(t.Context())
+	if err != nil || !reg.Reset {
+		t.Fatal(reg, err)
+	}
+	if _, err := s.platform.Settle(t.Context(), receipt, b); !errors.Is(err, stix.ErrLapsed) {
+		t.Fatal(err)
+	}
+	s.landed(s.deliver(b), b)
 }
 
 func TestAWorkThatStandsStillLapsesOnceTheQueueIsEmpty(t *testing.T) {
