@@ -36,6 +36,7 @@
 //	          ├── Requeue ─ dead(reason) ◀────────────────┘     │
 //	          └────────── raise, MissingEnd, Reset ─────────────┘
 //
+// An outcome that comes for a row that was given up meanwhile changes no state.
 // An amendment (a mutation that answers at once) may also go from due to landed or
 // dead without a receipt. Rooms and authors have the same states and land first:
 // [Ledger.Due] shows a post only when both ends of its relations have landed. A room

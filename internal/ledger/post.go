@@ -67,7 +67,8 @@ func (r *recorder) recordPost(ctx context.Context, room *roomRow, target id.Even
 		return nil
 	}
 	if says {
-		if _, err := r.run(ctx, "UPDATE ledger_post SET reply = ?, thread = ? WHERE id = ?", post.Reply, post.Thread, stored.id); err != nil {
+		if _, err := r.run(ctx, `UPDATE ledger_post SET said_reply = said_reply AND reply = ?1, said_thread = said_thread AND thread = ?2,
+			reply = ?1, thread = ?2 WHERE id = ?3`, post.Reply, post.Thread, stored.id); err != nil {
 			return fmt.Errorf("update post: %w", err)
 		}
 		if err := r.recordFiles(ctx, room.state.Room.ID, post, stored.id, false); err != nil {

@@ -12,7 +12,8 @@ import (
 type Class string
 
 // Land notes that the sink holds a revision of a row: sent (or due, after an
-// amendment) becomes landed. When the row says something newer by now it stays due.
+// amendment) becomes landed. When the row says something newer by now it stays due;
+// when it was given up meanwhile (a room rule), it stays dead and the revision is noted.
 // Posts that went without a relation to a post that lands get a new revision.
 func (l *Ledger) Land(ctx context.Context, r Ref, revision int64) error {
 	return l.do(ctx, "land", func(ctx context.Context) error {
@@ -23,10 +24,14 @@ func (l *Ledger) Land(ctx context.Context, r Ref, revision int64) error {
 		if revision < 1 || revision > row.revision {
 			return fmt.Errorf("revision %d of %d: %w", revision, row.revision, ErrTransition)
 		}
-		switch {
-		case row.state == StateLanded && revision <= row.landed:
+		switch row.state {
+		case StateLanded:
 			return nil
-		case row.state != StateSent && row.state != StateDue:
+		case StateDead:
+			_, err := l.run(ctx, "UPDATE "+row.table+" SET landed = max(landed, ?) WHERE id = ?", revision, row.id)
+			return err
+		case StateSent, StateDue:
+		case StateIdle:
 			return fmt.Errorf("from %s: %w", row.state, ErrTransition)
 		}
 		state := row.state
@@ -111,11 +116,14 @@ func (l *Ledger) Kill(ctx context.Context, r Ref, reason string) error {
 }
 
 // outcome looks up the row that failed. It gives nil when the failure is about an
-// older revision than the row has by now.
+// older revision than the row has by now, or when the row was given up meanwhile.
 func (l *Ledger) outcome(ctx context.Context, r Ref) (*row, error) {
 	row, err := l.find(ctx, r)
 	if err != nil {
 		return nil, err
+	}
+	if row.state == StateDead {
+		return nil, nil
 	}
 	if row.state != StateSent && row.state != StateDue {
 		return nil, fmt.Errorf("from %s: %w", row.state, ErrTransition)
@@ -137,6 +145,9 @@ func (l *Ledger) MissingEnd(ctx context.Context, r Ref) error {
 		row, err := l.find(ctx, r)
 		if err != nil {
 			return err
+		}
+		if row.state == StateDead {
+			return nil
 		}
 		if row.state != StateSent && row.state != StateDue {
 			return fmt.Errorf("from %s: %w", row.state, ErrTransition)
