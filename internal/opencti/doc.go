@@ -48,8 +48,9 @@
 // lapses, and the work is deleted.
 //
 // The work stands still, because a worker died with a message or the process
-// died between two messages: after [Config.StallAfter] without a change, and with
-// an empty queue, what is there counts. When nothing is, the receipt lapses.
+// died between two messages: after [Config.StallAfter] without a change (15 seconds
+// for what an earlier process began), and with an empty queue, what is there
+// counts. When nothing is, the receipt lapses.
 //
 // A lapsed receipt, an error half-way through a publication, and a lost answer
 // have one cure: the batch is sent again under a new receipt. Every id is
