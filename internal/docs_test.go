@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -191,5 +193,29 @@ func TestTheManualQuotesLogLinesThatExist(t *testing.T) {
 		if !strings.Contains(code.String(), `"`+row[1]) {
 			t.Errorf("docs/operations.md explains %q, which nothing logs", row[1])
 		}
+	}
+}
+
+func TestTheNoticeNamesEveryModuleInTheBinary(t *testing.T) {
+	list := exec.CommandContext(t.Context(), "go", "list", "-tags=goolm", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", "./cmd/matrix-connector")
+	list.Dir = ".."
+	list.Env = append(os.Environ(), "CGO_ENABLED=0") // as the binary is built
+	out, err := list.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	notice := strings.Fields(read(t, "../NOTICE"))
+	seen := map[string]bool{}
+	for path := range strings.FieldsSeq(string(out)) {
+		if seen[path] || strings.HasPrefix(module, path+"/") {
+			continue
+		}
+		seen[path] = true
+		if !slices.Contains(notice, path) {
+			t.Errorf("NOTICE lacks %s", path)
+		}
+	}
+	if len(seen) < 20 {
+		t.Errorf("only %d modules found", len(seen))
 	}
 }

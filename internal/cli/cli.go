@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -87,7 +88,7 @@ type helpCommand struct {
 // a command, is shown to those who asked for it by name.
 func (in *invocation) help(command string, args []string) int {
 	page := "help/" + command + ".txt"
-	if command == "" || command == "help" || command == "run" && !contains(args, "run") {
+	if command == "" || command == "help" || command == "run" && !slices.Contains(args, "run") {
 		page = "help/" + program + ".txt"
 	}
 	text, err := helpPages.ReadFile(page)
@@ -99,15 +100,6 @@ func (in *invocation) help(command string, args []string) int {
 		return in.fail(fmt.Errorf("write help: %w", err), "")
 	}
 	return exitFine
-}
-
-func contains(args []string, word string) bool {
-	for _, a := range args {
-		if a == word {
-			return true
-		}
-	}
-	return false
 }
 
 // complain writes an error and what to do about it.

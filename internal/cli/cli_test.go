@@ -45,7 +45,7 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// exits checks the exit code of the program: exits CODE ARGS…
+// exits checks the exit code of the program: "exits CODE ARGS…".
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	want, err := strconv.Atoi(args[0])
 	if err != nil || neg {

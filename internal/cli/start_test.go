@@ -54,7 +54,7 @@ func TestTheSampleEnvironmentStartsTheProgram(t *testing.T) {
 	var log strings.Builder
 	done := make(chan int, 1)
 	go func() { done <- cli.Main(ctx, nil, nil, strings.NewReader(""), &strings.Builder{}, &log) }()
-	for seen := 0; seen < 2; seen++ {
+	for range 2 {
 		select {
 		case r := <-fromMatrix:
 			if !strings.HasPrefix(r.URL.Path, "/_matrix/") {

@@ -83,8 +83,9 @@ func TestDefaultsHoldWhereNothingIsSet(t *testing.T) {
 		c.Matrix.PermalinkBase, c.Matrix.Debug, c.MQ.UseSSL == nil, c.MQ.SSLRejectUnauthorized, c.Source("MATRIX_TLP"), c.Warnings,
 	}
 	want := []any{
-		config.ConnectorName("Matrix"), "matrix", config.ConnectorType("EXTERNAL_IMPORT"), slog.LevelInfo, false,
-		500, config.Verify{}, true, "octi_bot", "./store", config.TLPAmber,
+		config.ConnectorName("Matrix"), "matrix", config.ConnectorType("EXTERNAL_IMPORT"), slog.LevelInfo, false, 500,
+		config.Verify{},
+		true, "octi_bot", "./store", config.TLPAmber,
 		now.AddDate(0, 0, -30), true, 0, 0, config.Bytes(100 << 20), false,
 		config.Permalink("https://matrix.to/#/"), false, true, true, config.FromDefault, []config.Warning(nil),
 	}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -60,7 +61,7 @@ func (c *Config) Source(variable string) Source { return c.sources[variable] }
 func (c *Config) Secrets() []string {
 	var list []string
 	for _, s := range settings(c) {
-		if secret, ok := s.field.Interface().(Secret); ok && secret.IsSet() {
+		if secret, ok := reflect.TypeAssert[Secret](s.field); ok && secret.IsSet() {
 			list = append(list, secret.Reveal())
 		}
 	}
@@ -69,8 +70,9 @@ func (c *Config) Secrets() []string {
 
 // Variables names all settings, in their order.
 func Variables() []string {
-	var list []string
-	for _, s := range settings(&Config{}) {
+	all := settings(&Config{})
+	list := make([]string, 0, len(all))
+	for _, s := range all {
 		list = append(list, s.name())
 	}
 	return list

@@ -8,7 +8,7 @@ import (
 )
 
 // Problem is one mistake in the settings.
-type Problem struct {
+type Problem struct { //nolint:errname // it is told to people as a problem, and one of many
 	// Variable is the setting's variable; empty when the mistake is in a file and
 	// belongs to no setting.
 	Variable string
@@ -52,7 +52,7 @@ func (p Problem) Error() string {
 
 // Problems is every mistake that was found: first the settings in the order of
 // [Config], then the files.
-type Problems []Problem
+type Problems []Problem //nolint:errname // see Problem
 
 // Error is one line for each problem.
 func (p Problems) Error() string {

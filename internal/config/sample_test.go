@@ -112,11 +112,17 @@ func TestSamplesSayTheDefaults(t *testing.T) {
 		"config.yml.sample": mustLoad(t, config.Input{Folders: []string{folder(t, "config.yml", filled(t, readRoot(t, "config.yml.sample"), answers...))}}),
 	} {
 		for _, pair := range [][2]any{
-			{c.Matrix.TLP, want.Matrix.TLP}, {c.Matrix.ImportStartDate, want.Matrix.ImportStartDate}, {c.Matrix.DeviceName, want.Matrix.DeviceName},
-			{c.Matrix.StorePath, want.Matrix.StorePath}, {c.Matrix.AttachmentMaxSize, want.Matrix.AttachmentMaxSize},
-			{c.Matrix.PermalinkBase, want.Matrix.PermalinkBase}, {c.Connector.LogLevel, want.Connector.LogLevel},
-			{c.Connector.Name, want.Connector.Name}, {c.Connector.QueueThreshold, want.Connector.QueueThreshold},
-			{c.OpenCTI.SSLVerify, want.OpenCTI.SSLVerify}, {c.Connector.ConfidenceLevel, want.Connector.ConfidenceLevel},
+			{c.Matrix.TLP, want.Matrix.TLP},
+			{c.Matrix.ImportStartDate, want.Matrix.ImportStartDate},
+			{c.Matrix.DeviceName, want.Matrix.DeviceName},
+			{c.Matrix.StorePath, want.Matrix.StorePath},
+			{c.Matrix.AttachmentMaxSize, want.Matrix.AttachmentMaxSize},
+			{c.Matrix.PermalinkBase, want.Matrix.PermalinkBase},
+			{c.Connector.LogLevel, want.Connector.LogLevel},
+			{c.Connector.Name, want.Connector.Name},
+			{c.Connector.QueueThreshold, want.Connector.QueueThreshold},
+			{c.OpenCTI.SSLVerify, want.OpenCTI.SSLVerify},
+			{c.Connector.ConfidenceLevel, want.Connector.ConfidenceLevel},
 		} {
 			switch start := pair[0].(type) {
 			case config.Start:

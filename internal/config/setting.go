@@ -59,7 +59,7 @@ func settings(c *Config) []setting {
 // set reads the text into the field. Its error completes the sentence "the
 // setting …", and carries the cure where there is a special one.
 func (s *setting) set(text string) error {
-	if u, ok := s.field.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	if u, ok := reflect.TypeAssert[encoding.TextUnmarshaler](s.field.Addr()); ok {
 		return u.UnmarshalText([]byte(text))
 	}
 	switch p := s.field.Addr().Interface().(type) {

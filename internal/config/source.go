@@ -67,7 +67,7 @@ func places(in Input, list []setting) ([]place, []Problem) {
 // firstFile reads the file from the first folder that has it; nil when none has.
 func firstFile(folders []string, name string) ([]byte, []Problem) {
 	for _, folder := range folders {
-		text, err := os.ReadFile(filepath.Join(folder, name))
+		text, err := os.ReadFile(filepath.Join(folder, name)) //nolint:gosec // a fixed name in a folder of the caller
 		switch {
 		case err == nil:
 			return append([]byte{}, text...), nil
@@ -118,7 +118,7 @@ func find(s *setting, all []place) (value, []Warning, *Problem) {
 }
 
 func fromFile(s *setting, path string, source Source) (value, []Warning, *Problem) {
-	text, err := os.ReadFile(path)
+	text, err := os.ReadFile(path) //nolint:gosec // the operator names the file
 	if err != nil {
 		return value{}, nil, &Problem{
 			Variable: s.name() + fileSuffix, Source: source, Shape: shape(path, true),

@@ -21,8 +21,7 @@ type span struct {
 	clock               time.Duration
 }
 
-var isoDuration = regexp.MustCompile(
-	`^P(?:(\d{1,4})Y)?(?:(\d{1,5})M)?(?:(\d{1,5})W)?(?:(\d{1,6})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,7})M)?(?:(\d{1,8})S)?)?$`)
+var isoDuration = regexp.MustCompile(`^P(?:(\d{1,4})Y)?(?:(\d{1,5})M)?(?:(\d{1,5})W)?(?:(\d{1,6})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,7})M)?(?:(\d{1,8})S)?)?$`)
 
 // UnmarshalText takes an ISO date (midnight UTC), an RFC 3339 time, an ISO 8601
 // duration, or "none".

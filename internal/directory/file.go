@@ -68,8 +68,8 @@ func (d *Directory) entry(ctx context.Context, w *writer, f stix.File, r io.Read
 		if err := w.write(path, func(out io.Writer) error { return copyExactly(out, r, f) }); err != nil {
 			return "", object{}, err
 		}
-		entry, err := makeObject(
-			"name", f.Name, "path", filepath.ToSlash(path), "mime_type", f.MediaType, "size", f.Bytes, "sha256", f.SHA256)
+		entry, err := makeObject("name", f.Name, "path", filepath.ToSlash(path),
+			"mime_type", f.MediaType, "size", f.Bytes, "sha256", f.SHA256)
 		return besideFiles, entry, err
 	}
 	var content bytes.Buffer
@@ -90,12 +90,12 @@ func (d *Directory) entry(ctx context.Context, w *writer, f stix.File, r io.Read
 // makeObject makes a JSON object of keys and values.
 func makeObject(pairs ...any) (object, error) {
 	var o object
-	for i := 0; i < len(pairs); i += 2 {
-		value, err := encode(pairs[i+1])
+	for pair := range slices.Chunk(pairs, 2) {
+		value, err := encode(pair[1])
 		if err != nil {
 			return object{}, err
 		}
-		key, _ := pairs[i].(string)
+		key, _ := pair[0].(string)
 		o.members = append(o.members, member{key: key, value: value})
 	}
 	return o, nil
@@ -156,8 +156,9 @@ func (o *object) setFiles(key string, files []object) {
 // keepFiles takes over the attachments of the object as it was written before:
 // text is sent again without them. One of the same name gives way.
 func (o *object) keepFiles(before object) {
-	var names []string
-	for _, file := range append(o.files(inlineFiles), o.files(besideFiles)...) {
+	own := append(o.files(inlineFiles), o.files(besideFiles)...)
+	names := make([]string, 0, len(own))
+	for _, file := range own {
 		names = append(names, strings.ToLower(file.text("name")))
 	}
 	for _, key := range []string{inlineFiles, besideFiles} {

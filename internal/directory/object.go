@@ -3,6 +3,7 @@ package directory
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -43,7 +44,7 @@ func parseJSON(data []byte) (object, error) {
 	var o object
 	d := json.NewDecoder(bytes.NewReader(data))
 	if start, err := d.Token(); err != nil || start != json.Delim('{') {
-		return object{}, fmt.Errorf("read object: not a JSON object")
+		return object{}, errors.New("read object: not a JSON object")
 	}
 	for d.More() {
 		key, err := d.Token()
