@@ -136,7 +136,7 @@ func compile(name string) (*jsonschema.Schema, error) {
 		if err != nil {
 			return err
 		}
-		defer f.Close()
+		defer func() { _ = f.Close() }() // only read
 		schema, err := jsonschema.UnmarshalJSON(f)
 		if err != nil {
 			return err

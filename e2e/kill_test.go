@@ -3,6 +3,8 @@ package e2e_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strconv"
 	"testing"
 
 	"maunium.net/go/mautrix/id"
@@ -34,7 +36,7 @@ func TestTenKillsInTheMiddleOfAChatLoseAndDoubleNothing(t *testing.T) {
 		room, person := rooms[line%2], []*people.Person{alice, bob}[chance.IntN(2)]
 		switch {
 		case line%11 == 0:
-			person.Sends(room, people.Document(fmt.Sprintf("attachment-number-%d.pdf", line), fmt.Sprint(line)), "")
+			person.Sends(room, people.Document(fmt.Sprintf("attachment-number-%d.pdf", line), strconv.Itoa(line)), "")
 		case line%7 == 0:
 			said := s.Town.Said()
 			person.Says(room, fmt.Sprintf("Answer of the chat, line %d", line), people.ReplyTo(lastIn(said, room)))
@@ -62,9 +64,9 @@ func TestTenKillsInTheMiddleOfAChatLoseAndDoubleNothing(t *testing.T) {
 
 // lastIn is the newest message of a room.
 func lastIn(said []people.Said, room id.RoomID) id.EventID {
-	for i := len(said) - 1; i >= 0; i-- {
-		if said[i].Room == room {
-			return said[i].Event
+	for _, one := range slices.Backward(said) {
+		if one.Room == room {
+			return one.Event
 		}
 	}
 	return ""

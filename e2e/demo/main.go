@@ -21,18 +21,22 @@ import (
 	"github.com/matrix-connector/matrix-connector/e2e/people"
 )
 
-func main() {
+func main() { os.Exit(run()) }
+
+// run is the exit code.
+func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	err := play(ctx)
 	switch {
 	case ctx.Err() != nil:
 		fmt.Println("\nStopped; everything was cleared away.")
-		os.Exit(130)
+		return 130
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "\ndemo:", err)
-		os.Exit(1)
+		return 1
 	}
+	return 0
 }
 
 // play is the demo from beginning to end. Whatever it started is gone when it

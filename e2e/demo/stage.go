@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 )
 
 // stage plays a story outside of a test.
@@ -53,8 +54,8 @@ func (s *stage) recover(err *error) {
 
 // clear undoes everything, the last first.
 func (s *stage) clear() {
-	for i := len(s.undo) - 1; i >= 0; i-- {
-		s.undo[i]()
+	for _, undo := range slices.Backward(s.undo) {
+		undo()
 	}
 	s.undo = nil
 }

@@ -164,7 +164,7 @@ func (f *File) sum() error {
 	if err != nil {
 		return err
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }() // only read
 	h := sha256.New()
 	if f.Size, err = io.Copy(h, r); err != nil {
 		return err

@@ -51,7 +51,7 @@ func (c *Connector) PeakMemory() (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("read peak memory: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // only read
 	for s := bufio.NewScanner(f); s.Scan(); {
 		if rest, ok := strings.CutPrefix(s.Text(), "VmHWM:"); ok {
 			kib, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)

@@ -44,7 +44,7 @@ func TestHomeserversRegisterAndSurviveARestart(t *testing.T) {
 				t.Error("registering a name twice succeeded")
 			}
 			hs.Kill()
-			if _, err := http.Get(hs.URL + "/_matrix/client/versions"); err == nil { //nolint:bodyclose,noctx // refused
+			if _, err := http.Get(hs.URL + "/_matrix/client/versions"); err == nil {
 				t.Error("a killed homeserver still answers")
 			}
 			if err := hs.Restart(ctx); err != nil {
@@ -129,7 +129,7 @@ func publish(ctx context.Context, t *testing.T, ch *amqp.Channel, key string, bo
 
 func TestGateCutsAndReopens(t *testing.T) {
 	t.Parallel()
-	echo, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed below
+	echo, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +149,7 @@ func TestGateCutsAndReopens(t *testing.T) {
 	}
 	t.Cleanup(gate.Shut)
 	say := func() (net.Conn, error) {
-		c, err := net.Dial("tcp", gate.Address()) //nolint:noctx // closed by the gate
+		c, err := net.Dial("tcp", gate.Address())
 		if err != nil {
 			return nil, err
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 )
@@ -75,7 +76,7 @@ func StartRabbitMQ(ctx context.Context, dir string) (*RabbitMQ, error) {
 	)
 	m, err := start(command{
 		name: "epmd", path: "epmd", env: env,
-		args: []string{"-address", "127.0.0.1", "-port", fmt.Sprint(mapper)},
+		args: []string{"-address", "127.0.0.1", "-port", strconv.Itoa(mapper)},
 	})
 	if err != nil {
 		return nil, err

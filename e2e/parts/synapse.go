@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 )
 
 // StartSynapse starts Synapse from the virtual environment that scripts/setup
@@ -32,7 +33,7 @@ func StartSynapse(ctx context.Context, c HomeserverConfig) (*Homeserver, error) 
 		return nil, fmt.Errorf("write synapse's configuration: %w", err)
 	}
 	args := []string{"-m", "synapse.app.homeserver", "-c", config}
-	keys := exec.CommandContext(ctx, python, append(args, "--generate-keys")...)
+	keys := exec.CommandContext(ctx, python, slices.Concat(args, []string{"--generate-keys"})...)
 	keys.Dir = c.Dir
 	if out, err := keys.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("make a signing key for synapse: %w: %s", err, out)

@@ -34,7 +34,7 @@ func sharedBroker(t *testing.T) *parts.RabbitMQ {
 	shared.Lock()
 	defer shared.Unlock()
 	if shared.broker == nil {
-		dir, err := os.MkdirTemp("", "rabbitmq")
+		dir, err := os.MkdirTemp("", "rabbitmq") //nolint:usetesting // it outlives the test that came first
 		if err != nil {
 			t.Fatal(err)
 		}
