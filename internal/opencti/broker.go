@@ -210,7 +210,7 @@ var sizeLimit = regexp.MustCompile(`max size (\d+)`)
 func brokerError(op string, err error) *Error {
 	e, ok := errors.AsType[*amqp.Error](err)
 	if !ok {
-		return &Error{Class: cancelledOr(err, Temporary), Op: op, cause: err}
+		return transportError(op, err)
 	}
 	out := &Error{Class: Temporary, Op: op, Status: e.Code, Code: fmt.Sprintf("amqp_%d", e.Code)}
 	switch e.Code {

@@ -113,11 +113,11 @@ func transportError(op string, err error) *Error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
 	}
-	class := Temporary
-	if errors.Is(err, context.Canceled) {
-		class = Cancelled
+	e := &Error{Class: cancelledOr(err, Temporary), Op: op, cause: err}
+	if untrusted(err) {
+		e.Class, e.Code = Unauthorized, codeCertificate
 	}
-	return &Error{Class: class, Op: op, cause: err}
+	return e
 }
 
 // decodeAnswer reads errors[] whatever the status says: 6.7.5 sends some with

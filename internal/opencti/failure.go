@@ -77,6 +77,10 @@ func (e *Error) Hint() string {
 		return "OPENCTI_TOKEN is unknown or expired, or its user lacks the capability to use API tokens (APIACCESS_USETOKEN)"
 	case e.Code == "FORBIDDEN_ACCESS":
 		return "give the token's user the default Connector role, or the rights that check names"
+	case e.Code == codeCertificate && e.Op == opDial:
+		return "name the broker's authority in MQ_USE_SSL_CA"
+	case e.Code == codeCertificate:
+		return "name the platform's authority in OPENCTI_SSL_VERIFY or HTTPS_CA_CERTIFICATES"
 	case e.Code == codeRedirect:
 		return "set OPENCTI_URL to the address that it redirects to"
 	case e.Code == codeNotGraphQL:
@@ -110,6 +114,8 @@ const (
 	codeTooLarge   = "too_large"
 	codeUnroutable = "unroutable"
 	codeNacked     = "nacked"
+
+	codeCertificate = "certificate"
 )
 
 // Phrases that platforms are known to answer, as far as something depends on them

@@ -60,6 +60,13 @@ func (t TLS) config(host string) (*tls.Config, error) {
 	return c, nil
 }
 
+// untrusted reports whether a connection failed because the peer's certificate
+// could not be verified, which nothing but a person can change.
+func untrusted(err error) bool {
+	_, ok := errors.AsType[*tls.CertificateVerificationError](err)
+	return ok
+}
+
 // pemText gives PEM text as it is and anything else as the content of the file
 // of that name, as the platform's own clients do.
 func pemText(v string) ([]byte, error) {

@@ -59,6 +59,13 @@ func TestTheBrokersCertificateIsVerifiedUnlessAskedNotTo(t *testing.T) {
 			if _, unknown := errors.AsType[x509.UnknownAuthorityError](err); unknown == c.trusted {
 				t.Errorf("trusted %v: %v", c.trusted, err)
 			}
+			want := opencti.Temporary
+			if !c.trusted {
+				want = opencti.Unauthorized
+			}
+			if got := opencti.ClassOf(err); got != want {
+				t.Errorf("class %s, want %s", got, want)
+			}
 		})
 	}
 }
