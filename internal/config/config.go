@@ -42,7 +42,7 @@ type Connector struct {
 	LogLevel LogLevel `env:"CONNECTOR_LOG_LEVEL" default:"info"`
 	// Written on objects when set: 0 to 100, or 1 to 4 for the platform's former steps 15, 50, 75 and 85. The platform caps it by the token's user.
 	ConfidenceLevel Confidence `env:"CONNECTOR_CONFIDENCE_LEVEL" for:"platform"`
-	// Size of the connector's queue, in MB, above which nothing more is sent.
+	// Size of the connector's queue, in MB, that the platform shows as its bound. One batch at a time is sent, so that it is never near.
 	QueueThreshold int `env:"CONNECTOR_QUEUE_THRESHOLD" default:"500" min:"1" max:"1000000" for:"platform"`
 }
 
