@@ -191,7 +191,7 @@ func (p *Platform) add(e *entity) *entity {
 	return e
 }
 
-// type of the entity as entity_type shows it.
+// entityType is the type as entity_type shows it: of a relation, its own.
 func (e *entity) entityType() string {
 	if e.relation != "" {
 		return e.relation

@@ -214,7 +214,7 @@ func inlineFiles(item *dict) []fileInput {
 	return out
 }
 
-// message is the text of a failure as the worker reports it.
+// workText is the text of the error as the worker reports it.
 func (f *platformError) workText() string {
 	if f.code == "" {
 		return f.message

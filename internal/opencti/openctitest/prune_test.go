@@ -147,8 +147,8 @@ func (p *pruning) close() {
 	}
 }
 
-// known are the concrete types that the graph holds; others that implement an
-// interface in use are left out of the small schema.
+// String is the pruned schema; types that implement an interface in use, but are
+// not in use themselves, are left out.
 func (p *pruning) String() string {
 	var b strings.Builder
 	b.WriteString("directive @auth(for: [Capabilities] = [], and: Boolean = false) on OBJECT | FIELD_DEFINITION\n")
