@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"maunium.net/go/mautrix/id"
 
@@ -25,7 +26,9 @@ func TestWhatIsSaidInRoomsStandsOnThePlatform(t *testing.T) {
 			bob.Joins(room)
 			chat(alice, bob, room)
 		}
+		silent := time.Now()
 		s.Receives()
+		t.Logf("the last of %d messages was on the platform %d ms after it was said", len(s.Town.Said()), time.Since(silent).Milliseconds())
 
 		for room, name := range map[id.RoomID]string{open: "Incident 7", sealed: "War room"} {
 			channel, ok := s.Platform.Object(s.Platform.Relations("", s.Message(first(s, room).Event).ID, "publishes")[0].From)
