@@ -20,6 +20,9 @@ type loop struct {
 	ledger *ledger.Ledger
 	log    *slog.Logger
 	now    func() time.Time
+	// wake gives the channel that calls the loop, as [ledger.Ledger.Changed] does; nil
+	// is just that.
+	wake func() <-chan struct{}
 	// turn does one piece of work. It reports whether there may be more to do at
 	// once.
 	turn func(ctx context.Context) (more bool, err error)
@@ -30,7 +33,7 @@ type loop struct {
 func (l *loop) run(ctx context.Context) error {
 	p := pace{log: l.log, what: l.name, now: l.now}
 	for ctx.Err() == nil {
-		changed := l.ledger.Changed()
+		changed := l.called()
 		more, err := l.protected(ctx)
 		if wait := p.after(err, classify(err)); wait > 0 {
 			if !pause(ctx, wait, nil) {
@@ -46,6 +49,13 @@ func (l *loop) run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+func (l *loop) called() <-chan struct{} {
+	if l.wake != nil {
+		return l.wake()
+	}
+	return l.ledger.Changed()
 }
 
 // protected turns a panic into an error, so that one bad row does not end the

@@ -57,9 +57,18 @@ func (c *Connector) read(ctx context.Context, caughtUp context.CancelFunc) error
 	if c.config.Output != "" && !c.config.Follow {
 		loops = append(loops, c.loop("sync", (&ending{connector: c, done: caughtUp}).turn))
 	} else {
-		loops = append(loops,
-			c.loop("sync", func(ctx context.Context) (bool, error) { return true, c.account.Sync(ctx) }),
-			c.loop("invite", func(ctx context.Context) (bool, error) { return false, c.invites.Accept(ctx) }))
+		synced := make(chan struct{}, 1)
+		invite := c.loop("invite", func(ctx context.Context) (bool, error) { return false, c.invites.Accept(ctx) })
+		// An invite is news to no row of the ledger, so each /sync calls.
+		invite.wake = func() <-chan struct{} { return synced }
+		loops = append(loops, invite, c.loop("sync", func(ctx context.Context) (bool, error) {
+			err := c.account.Sync(ctx)
+			select {
+			case synced <- struct{}{}:
+			default: // called already
+			}
+			return true, err
+		}))
 	}
 	for _, l := range loops {
 		group.Go(func() error { return l.run(ctx) })

@@ -95,7 +95,7 @@ func (l *Ledger) scanAttachment(row dbutil.Scannable) (attachmentRow, error) {
 		a.SpoolKey, a.SHA256, a.MediaType = f.Key, f.SHA256, f.MediaType
 	}
 	if r.state == AttachmentRefused || r.state == AttachmentLost {
-		a.File.Problem = r.reason
+		a.Refused = r.reason
 	}
 	return r, nil
 }
@@ -196,7 +196,7 @@ func (l *Ledger) attachmentsOf(ctx context.Context, posts []int64) (map[int64][]
 }
 
 func values(rows []attachmentRow, err error) ([]timeline.Attachment, error) {
-	var out []timeline.Attachment
+	out := make([]timeline.Attachment, 0, len(rows))
 	for _, row := range rows {
 		out = append(out, row.value)
 	}
@@ -204,16 +204,16 @@ func values(rows []attachmentRow, err error) ([]timeline.Attachment, error) {
 }
 
 // Wanted lists attachments to fetch whose time has come, live ones first.
-func (l *Ledger) Wanted(ctx context.Context, max int) ([]timeline.Attachment, error) {
+func (l *Ledger) Wanted(ctx context.Context, limit int) ([]timeline.Attachment, error) {
 	return values(l.readAttachments(ctx, `WHERE t.state = 'wanted' AND t.due_at <= ? AND r.skip = ''
-		ORDER BY t.live DESC, t.place, t.id LIMIT ?`, l.now(), max))
+		ORDER BY t.live DESC, t.place, t.id LIMIT ?`, l.now(), limit))
 }
 
 // ReadyToAttach lists fetched attachments whose post has landed and whose time has
 // come. [Ledger.Draft] gives the post.
-func (l *Ledger) ReadyToAttach(ctx context.Context, max int) ([]timeline.Attachment, error) {
+func (l *Ledger) ReadyToAttach(ctx context.Context, limit int) ([]timeline.Attachment, error) {
 	return values(l.readAttachments(ctx, `WHERE t.state = 'fetched' AND t.due_at <= ? AND p.landed > 0
-		ORDER BY t.live DESC, t.place, t.id LIMIT ?`, l.now(), max))
+		ORDER BY t.live DESC, t.place, t.id LIMIT ?`, l.now(), limit))
 }
 
 // findAttachment looks up a row, and checks that it is in one of the states and still

@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -107,7 +108,7 @@ func TestAFileThatIsNotImportedIsToldInItsPost(t *testing.T) {
 				t.Errorf("attachment is %s, want %s", got, tc.state)
 			}
 			drafts := d.deliver()
-			if len(drafts) != 1 || len(drafts[0].Attachments) != 1 || tc.state[len(tc.state)-len(drafts[0].Attachments[0].File.Problem):] != drafts[0].Attachments[0].File.Problem {
+			if len(drafts) != 1 || len(drafts[0].Attachments) != 1 || drafts[0].Attachments[0].Refused == "" || !strings.HasSuffix(tc.state, " "+drafts[0].Attachments[0].Refused) {
 				t.Fatalf("delivered %+v", drafts)
 			}
 			if names, err := d.Spooled(t.Context()); err != nil || len(names) != 0 {
@@ -115,7 +116,7 @@ func TestAFileThatIsNotImportedIsToldInItsPost(t *testing.T) {
 			}
 			ref := ledger.Ref{Kind: ledger.KindAttachment, Room: room, Event: eventID(1)}
 			d.ok(d.Requeue(t.Context(), ref))
-			if got := d.wanted(); len(got) != 1 || got[0].File.Problem != "" {
+			if got := d.wanted(); len(got) != 1 || got[0].Refused != "" {
 				t.Errorf("after requeueing: %+v", got)
 			}
 			if err := d.Requeue(t.Context(), ref); !errors.Is(err, ledger.ErrTransition) {
@@ -132,7 +133,7 @@ func TestAnAnnouncementThatIsUnusableIsRefusedAtOnce(t *testing.T) {
 		t.Errorf("wanted: %+v", got)
 	}
 	drafts := d.deliver()
-	if len(drafts) != 1 || len(drafts[0].Attachments) != 1 || drafts[0].Attachments[0].File.Problem == "" {
+	if len(drafts) != 1 || len(drafts[0].Attachments) != 1 || drafts[0].Attachments[0].Refused == "" {
 		t.Errorf("delivered %+v", drafts)
 	}
 }

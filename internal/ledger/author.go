@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"go.mau.fi/util/dbutil"
 	"maunium.net/go/mautrix/id"
@@ -10,13 +11,15 @@ import (
 	"github.com/matrix-connector/matrix-connector/internal/timeline"
 )
 
-const authorColumns = `a.id, a.user, a.key, a.name_sealed, a.revision, a.landed`
+const authorColumns = `a.id, a.user, a.key, a.name_sealed, a.since, a.revision, a.landed`
 
 func (l *Ledger) scanAuthor(row dbutil.Scannable) (rowID int64, author timeline.Author, err error) {
 	var name []byte
-	if err := row.Scan(&rowID, &author.User, &author.Key, &name, &author.Revision, &author.Landed); err != nil {
+	var since int64
+	if err := row.Scan(&rowID, &author.User, &author.Key, &name, &since, &author.Revision, &author.Landed); err != nil {
 		return 0, timeline.Author{}, err
 	}
+	author.Since = moment(since)
 	if name != nil {
 		plain, err := l.store.Unseal(name, authorPlace(author.User))
 		if err != nil {
@@ -29,8 +32,9 @@ func (l *Ledger) scanAuthor(row dbutil.Scannable) (rowID int64, author timeline.
 
 func authorPlace(user id.UserID) string { return "author " + string(user) }
 
-// author gives the row id of a sender, and makes the row for the first post.
-func (r *recorder) author(ctx context.Context, user id.UserID, name string) (int64, error) {
+// author gives the row id of a sender, and makes the row for the first post, which
+// was sent at since.
+func (r *recorder) author(ctx context.Context, user id.UserID, name string, since time.Time) (int64, error) {
 	if rowID, ok := r.authors[user]; ok {
 		return rowID, nil
 	}
@@ -50,8 +54,8 @@ func (r *recorder) author(ctx context.Context, user id.UserID, name string) (int
 				return 0, err
 			}
 		}
-		result, err := r.run(ctx, "INSERT INTO ledger_author (user, folded, key, name_sealed) VALUES (?,?,?,?)",
-			user, fold(string(user)), key, sealed)
+		result, err := r.run(ctx, "INSERT INTO ledger_author (user, folded, key, name_sealed, since) VALUES (?,?,?,?,?)",
+			user, fold(string(user)), key, sealed, millis(since))
 		if err != nil {
 			return 0, fmt.Errorf("insert author: %w", err)
 		}

@@ -57,7 +57,7 @@ func BenchmarkDeliver(b *testing.B) {
 				break
 			}
 			d.sends++
-			d.ok(d.Send(b.Context(), fmt.Sprint(d.sends), batch))
+			d.ok(d.Send(b.Context(), strconv.Itoa(d.sends), batch))
 			d.ok(inDo(d, func(ctx context.Context) error {
 				for _, r := range batch.Rooms {
 					d.ok(d.Land(ctx, ledger.RoomRef(r), r.Revision))
@@ -79,7 +79,7 @@ func BenchmarkDeliver(b *testing.B) {
 // BenchmarkStart looks at what the next start costs beside many events: opening,
 // settings, the first batch. LEDGER_SCALE says how many, 20,000 if unset.
 func BenchmarkStart(b *testing.B) {
-	count, err := strconv.Atoi(cmp.Or(os.Getenv("LEDGER_SCALE"), "20000"))
+	count, err := strconv.Atoi(cmp.Or(os.Getenv("LEDGER_SCALE"), "20000")) //nolint:forbidigo // a knob for people
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -32,8 +32,11 @@ const postColumns = `p.id, p.room, p.author, p.event, p.live, p.reply, p.thread,
 
 func scanPost(row dbutil.Scannable, more ...any) (postRow, error) {
 	var p postRow
-	err := row.Scan(append([]any{&p.id, &p.room, &p.author, &p.event, &p.live, &p.reply, &p.thread, &p.saidReply, &p.saidThread, &p.hold,
-		&p.state, &p.dueAt, &p.revision, &p.landed}, more...)...)
+	columns := []any{
+		&p.id, &p.room, &p.author, &p.event, &p.live, &p.reply, &p.thread, &p.saidReply, &p.saidThread, &p.hold,
+		&p.state, &p.dueAt, &p.revision, &p.landed,
+	}
+	err := row.Scan(append(columns, more...)...)
 	return p, err
 }
 

@@ -27,7 +27,7 @@ func (b Batch) Empty() bool { return b.Len() == 0 }
 // Len is the number of rows.
 func (b Batch) Len() int { return len(b.Rooms) + len(b.Authors) + len(b.Drafts) }
 
-// Due lists what is to be delivered and whose time has come, at most max rows:
+// Due lists what is to be delivered and whose time has come, at most limit rows:
 // rooms and authors, then posts whose room and author have landed, live ones before
 // history, oldest first. A row with Landed > 0 says something else than what has
 // landed. Due moves nothing; [Ledger.Send] does.
@@ -39,23 +39,23 @@ func (b Batch) Len() int { return len(b.Rooms) + len(b.Authors) + len(b.Drafts) 
 //
 // A post that can no longer be composed from what is stored (damage on disk, or its
 // original was taken back) is dead("nothing_to_say"): it must not hold up the others.
-func (l *Ledger) Due(ctx context.Context, max int) (Batch, error) {
+func (l *Ledger) Due(ctx context.Context, limit int) (Batch, error) {
 	// Rows are read without a transaction, revisions first and content after them. What
 	// is recorded in between makes a draft newer than its revision, never older.
 	now := l.now()
 	var b Batch
-	rooms, err := l.readRooms(ctx, "r.state = 'due' AND r.due_at <= ? AND r.skip = '' ORDER BY r.due_at, r.id LIMIT ?", now, max)
+	rooms, err := l.readRooms(ctx, "r.state = 'due' AND r.due_at <= ? AND r.skip = '' ORDER BY r.due_at, r.id LIMIT ?", now, limit)
 	if err != nil {
 		return Batch{}, err
 	}
 	for _, r := range rooms {
 		b.Rooms = append(b.Rooms, r.state)
 	}
-	if b.Authors, err = l.readAuthors(ctx, "a.state = 'due' AND a.due_at <= ? ORDER BY a.due_at, a.id LIMIT ?", now, max-b.Len()); err != nil {
+	if b.Authors, err = l.readAuthors(ctx, "a.state = 'due' AND a.due_at <= ? ORDER BY a.due_at, a.id LIMIT ?", now, limit-b.Len()); err != nil {
 		return Batch{}, err
 	}
-	for b.Len() < max {
-		picker := &picker{Ledger: l, now: now, max: max - b.Len()}
+	for b.Len() < limit {
+		picker := &picker{Ledger: l, now: now, max: limit - b.Len()}
 		if err := picker.pick(ctx); err != nil {
 			return Batch{}, err
 		}

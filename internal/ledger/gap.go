@@ -55,7 +55,7 @@ func (r *recorder) recordProgress(ctx context.Context, p timeline.GapProgress) e
 // first; none of rooms that are not imported. Their pages are recorded with
 // [timeline.Batch.Progress]. A history gap with an empty From starts at the newest
 // event of the room.
-func (l *Ledger) Gaps(ctx context.Context, max int) ([]timeline.Gap, error) {
+func (l *Ledger) Gaps(ctx context.Context, limit int) ([]timeline.Gap, error) {
 	var gaps []timeline.Gap
 	err := l.each(ctx, func(row dbutil.Scannable) error {
 		var g timeline.Gap
@@ -67,7 +67,7 @@ func (l *Ledger) Gaps(ctx context.Context, max int) ([]timeline.Gap, error) {
 	}, `SELECT g.id, r.room, g.kind, g.from_token, g.until, g.bound, g.opened, g.pages
 		FROM ledger_gap g CROSS JOIN ledger_room r ON r.id = g.room
 		WHERE g.state = 'open' AND g.due_at <= ? AND r.skip = ''
-		ORDER BY g.kind = ? DESC, g.pages, g.id LIMIT ?`, l.now(), timeline.GapLimited, max)
+		ORDER BY g.kind = ? DESC, g.pages, g.id LIMIT ?`, l.now(), timeline.GapLimited, limit)
 	return gaps, wrap("list gaps", err)
 }
 
@@ -112,7 +112,7 @@ type Target struct {
 
 // Targets lists events to fetch whose time has come. A target is resolved by Record:
 // its event arrives, or stands in [timeline.Batch.Missing].
-func (l *Ledger) Targets(ctx context.Context, max int) ([]Target, error) {
+func (l *Ledger) Targets(ctx context.Context, limit int) ([]Target, error) {
 	var targets []Target
 	err := l.each(ctx, func(row dbutil.Scannable) error {
 		var t Target
@@ -120,7 +120,7 @@ func (l *Ledger) Targets(ctx context.Context, max int) ([]Target, error) {
 		targets = append(targets, t)
 		return err
 	}, `SELECT r.room, t.event FROM ledger_target t CROSS JOIN ledger_room r ON r.id = t.room
-		WHERE t.state = 'wanted' AND t.due_at <= ? AND r.skip = '' ORDER BY t.due_at LIMIT ?`, l.now(), max)
+		WHERE t.state = 'wanted' AND t.due_at <= ? AND r.skip = '' ORDER BY t.due_at LIMIT ?`, l.now(), limit)
 	return targets, wrap("list targets", err)
 }
 

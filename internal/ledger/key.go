@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"go.mau.fi/util/dbutil"
 
@@ -12,20 +13,16 @@ import (
 // retryable is the part of a WHERE that picks undecrypted events that a key may help
 // (see [timeline.UndecryptedReason.Retryable]).
 var retryable = func() string {
-	out := "state = 'undecrypted' AND reason IN ("
-	for i, reason := range []timeline.UndecryptedReason{
+	var reasons []string
+	for _, reason := range []timeline.UndecryptedReason{
 		timeline.ReasonNoSession, timeline.ReasonWithheld, timeline.ReasonUnknownIndex, timeline.ReasonBadMAC,
 		timeline.ReasonReplay, timeline.ReasonWrongRoom, timeline.ReasonAlgorithm, timeline.ReasonMalformed,
 	} {
-		if !reason.Retryable() {
-			continue
+		if reason.Retryable() {
+			reasons = append(reasons, "'"+string(reason)+"'")
 		}
-		if i > 0 {
-			out += ", "
-		}
-		out += "'" + string(reason) + "'"
 	}
-	return out + ")"
+	return "state = 'undecrypted' AND reason IN (" + strings.Join(reasons, ", ") + ")"
 }()
 
 // recordKey notes a Megolm session that became known or better, and makes the events
@@ -69,7 +66,7 @@ func (r *recorder) recordRetried(ctx context.Context, retried timeline.Retried) 
 
 // Waiting lists undecrypted events for whose session a key was recorded since
 // their last attempt, oldest first. The outcome is recorded as [timeline.Retried].
-func (l *Ledger) Waiting(ctx context.Context, max int) ([]timeline.Undecrypted, error) {
+func (l *Ledger) Waiting(ctx context.Context, limit int) ([]timeline.Undecrypted, error) {
 	var waiting []timeline.Undecrypted
 	var damaged []int64
 	err := l.each(ctx, func(row dbutil.Scannable) error {
@@ -79,14 +76,14 @@ func (l *Ledger) Waiting(ctx context.Context, max int) ([]timeline.Undecrypted, 
 		}
 		if err != nil || e.bare {
 			damaged = append(damaged, e.id)
-			return nil
+			return nil //nolint:nilerr // noted in the row, below
 		}
 		waiting = append(waiting, timeline.Undecrypted{
 			Event: e.event, Session: e.session, SenderKey: e.senderKey, Reason: timeline.UndecryptedReason(e.reason), Cause: e.cause,
 		})
 		return nil
 	}, "SELECT "+eventColumns+` FROM ledger_event e CROSS JOIN ledger_room r ON r.id = e.room
-		WHERE e.waiting = 1 ORDER BY e.id LIMIT ?`, max)
+		WHERE e.waiting = 1 ORDER BY e.id LIMIT ?`, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list waiting events: %w", err)
 	}
@@ -97,7 +94,7 @@ func (l *Ledger) Waiting(ctx context.Context, max int) ([]timeline.Undecrypted, 
 		}
 	}
 	if len(waiting) == 0 && len(damaged) > 0 {
-		return l.Waiting(ctx, max)
+		return l.Waiting(ctx, limit)
 	}
 	return waiting, nil
 }

@@ -48,7 +48,7 @@ type Ledger struct {
 	clock func() time.Time
 	self  id.UserID
 	start time.Time
-	skip  func(timeline.Room) string
+	rule  func(timeline.Room) string // Config.SkipRoom
 	hold  time.Duration
 
 	mu      sync.Mutex
@@ -58,7 +58,7 @@ type Ledger struct {
 // New makes a ledger. It touches nothing; call [Ledger.Open] before anything else.
 func New(c Config) *Ledger {
 	l := &Ledger{
-		store: c.Store, log: c.Log, clock: c.Clock, self: c.Self, start: c.Start, skip: c.SkipRoom, hold: c.Hold,
+		store: c.Store, log: c.Log, clock: c.Clock, self: c.Self, start: c.Start, rule: c.SkipRoom, hold: c.Hold,
 		changed: make(chan struct{}),
 	}
 	if l.log == nil {
@@ -67,8 +67,8 @@ func New(c Config) *Ledger {
 	if l.clock == nil {
 		l.clock = time.Now
 	}
-	if l.skip == nil {
-		l.skip = func(timeline.Room) string { return "" }
+	if l.rule == nil {
+		l.rule = func(timeline.Room) string { return "" }
 	}
 	if l.hold == 0 {
 		l.hold = 2 * time.Minute
@@ -139,7 +139,7 @@ func (l *Ledger) now() int64 { return l.clock().UnixMilli() }
 // run runs a statement for its effect. Its text is one of a bounded set, as are those
 // of exec, queryRow and each: they are prepared once.
 func (l *Ledger) run(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	stmt, err := l.store.Prepared(ctx, query)
+	stmt, err := l.store.Prepared(ctx, query) //nolint:sqlclosecheck // the store closes it
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +157,7 @@ func (l *Ledger) exec(ctx context.Context, query string, args ...any) (int64, er
 
 // queryRow runs a query for its only row.
 func (l *Ledger) queryRow(ctx context.Context, query string, args ...any) dbutil.Scannable {
-	stmt, err := l.store.Prepared(ctx, query)
+	stmt, err := l.store.Prepared(ctx, query) //nolint:sqlclosecheck // the store closes it
 	if err != nil {
 		return failedRow{err}
 	}
@@ -171,7 +171,7 @@ func (r failedRow) Scan(...any) error { return r.err }
 
 // each runs a query and hands every row to scan.
 func (l *Ledger) each(ctx context.Context, scan func(dbutil.Scannable) error, query string, args ...any) error {
-	stmt, err := l.store.Prepared(ctx, query)
+	stmt, err := l.store.Prepared(ctx, query) //nolint:sqlclosecheck // the store closes it
 	if err != nil {
 		return err
 	}

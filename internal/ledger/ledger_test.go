@@ -45,23 +45,23 @@ type desk struct {
 	sends int
 }
 
-func open(t testing.TB, change ...func(*ledger.Config)) *desk {
-	t.Helper()
-	return openIn(t, t.TempDir(), change...)
+func open(tb testing.TB, change ...func(*ledger.Config)) *desk {
+	tb.Helper()
+	return openIn(tb, tb.TempDir(), change...)
 }
 
-func openIn(t testing.TB, folder string, change ...func(*ledger.Config)) *desk {
-	t.Helper()
-	s, err := store.Open(t.Context(), store.Config{Path: folder})
+func openIn(tb testing.TB, folder string, change ...func(*ledger.Config)) *desk {
+	tb.Helper()
+	s, err := store.Open(tb.Context(), store.Config{Path: folder})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := s.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
-	d := &desk{t: t, store: s, now: noon}
+	d := &desk{t: tb, store: s, now: noon}
 	d.conf = ledger.Config{Store: s, Clock: func() time.Time { return d.now }, Self: bot}
 	d.restart(change...)
 	return d

@@ -46,7 +46,7 @@ func (r *recorder) recordPosts(ctx context.Context, room *roomRow, fresh *freshE
 				all = append(all, original.event)
 			}
 			stored, exists := posts[target]
-			if err := r.recordPost(ctx, room, target, all, fresh, stored, exists); err != nil {
+			if err := r.recordPost(ctx, room, all, fresh, stored, exists); err != nil {
 				return err
 			}
 		}
@@ -54,7 +54,7 @@ func (r *recorder) recordPosts(ctx context.Context, room *roomRow, fresh *freshE
 	return nil
 }
 
-func (r *recorder) recordPost(ctx context.Context, room *roomRow, target id.EventID, all []timeline.Event, fresh *freshEvents, stored storedPost, exists bool) error {
+func (r *recorder) recordPost(ctx context.Context, room *roomRow, all []timeline.Event, fresh *freshEvents, stored storedPost, exists bool) error {
 	post, says := timeline.Compose(all)
 	if !exists {
 		if !says {
@@ -79,7 +79,7 @@ func (r *recorder) recordPost(ctx context.Context, room *roomRow, target id.Even
 }
 
 func (r *recorder) insertPost(ctx context.Context, room *roomRow, post timeline.Post, all []timeline.Event) error {
-	author, err := r.author(ctx, post.Sender, post.SenderName)
+	author, err := r.author(ctx, post.Sender, post.SenderName, post.Sent)
 	if err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func (r *recorder) insertPost(ctx context.Context, room *roomRow, post timeline.
 	}
 	var hold int64
 	if post.Reply != "" || post.Thread != "" {
-		hold = r.now + r.Ledger.hold.Milliseconds()
+		hold = r.now + r.hold.Milliseconds()
 	}
 	result, err := r.run(ctx, `INSERT INTO ledger_post (room, event, author, live, place, received, reply, thread, hold_until)
 		VALUES (?,?,?,?,?,?,?,?,?)`, room.id, post.ID, author, original.Live, place, received, post.Reply, post.Thread, hold)

@@ -56,7 +56,7 @@ func (l *Ledger) reconsiderStart(ctx context.Context) error {
 
 // reconsiderRoom asks the room rules again.
 func (r *recorder) reconsiderRoom(ctx context.Context, room *roomRow) error {
-	skip := r.Ledger.skip(room.state.Room)
+	skip := r.rule(room.state.Room)
 	if skip == room.skip {
 		return nil
 	}
@@ -91,7 +91,7 @@ func (r *recorder) takeBack(ctx context.Context, room *roomRow, reason string) e
 			n++
 			after = e.id
 			if err != nil || e.bare {
-				return nil
+				return nil //nolint:nilerr // damaged or never kept: it stays skipped
 			}
 			e.state, e.reason = EventRead, ""
 			if e.session != "" {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"maunium.net/go/mautrix/id"
@@ -18,17 +19,24 @@ import (
 
 func TestAMessageBecomesOnePostAfterItsRoomAndAuthor(t *testing.T) {
 	d := open(t)
+	made := time.Date(2024, 5, 1, 0, 0, 0, 0, time.UTC)
 	d.record(timeline.Batch{
-		Rooms:  []timeline.Room{{ID: room, Name: "War room", Topic: "secret plans", Server: "example.org", Membership: timeline.MembershipJoin}},
+		Rooms: []timeline.Room{{
+			ID: room, Name: "War room", Topic: "secret plans", Server: "example.org", Membership: timeline.MembershipJoin, Created: made,
+		}},
 		Events: []timeline.Event{message(1, alice, "hello")},
 	})
+	// What is seen again without its m.room.create is the same room.
+	d.record(timeline.Batch{Rooms: []timeline.Room{{
+		ID: room, Name: "War room", Topic: "secret plans", Server: "example.org", Membership: timeline.MembershipJoin,
+	}}})
 	first := d.due(10)
 	want := ledger.Batch{
 		Rooms: []timeline.RoomState{{
-			Room: timeline.Room{ID: room, Name: "War room", Topic: "secret plans", Server: "example.org", Membership: timeline.MembershipJoin},
+			Room: timeline.Room{ID: room, Name: "War room", Topic: "secret plans", Server: "example.org", Membership: timeline.MembershipJoin, Created: made},
 			Key:  string(room), Revision: 2,
 		}},
-		Authors: []timeline.Author{{User: alice, Name: "name of @alice:example.org", Key: string(alice), Revision: 1}},
+		Authors: []timeline.Author{{User: alice, Name: "name of @alice:example.org", Key: string(alice), Since: message(1, alice, "").Sent, Revision: 1}},
 	}
 	if diff := cmp.Diff(want, first); diff != "" {
 		t.Fatalf("first batch (-want +got):\n%s", diff)
@@ -283,7 +291,7 @@ func TestContentOnDiskIsSealed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer s.Close()
+		defer func() { _ = s.Close() }()
 		l := ledger.New(ledger.Config{Store: s})
 		if err := l.Open(t.Context()); err != nil {
 			t.Fatal(err)

@@ -27,17 +27,19 @@ type roomRow struct {
 }
 
 const roomColumns = `r.id, r.room, r.key, r.name, r.topic_sealed, r.alias, r.server, r.creator, r.type, r.version, r.encrypted,
-	r.membership, r.predecessor, r.successor, r.skip, r.newest, r.said_name, r.landed_name, r.state, r.revision, r.landed, r.sent`
+	r.membership, r.predecessor, r.successor, r.created, r.skip, r.newest, r.said_name, r.landed_name, r.state, r.revision, r.landed, r.sent`
 
 func (l *Ledger) scanRoom(row dbutil.Scannable) (*roomRow, error) {
 	var r roomRow
 	var topic []byte
+	var created int64
 	s, room := &r.state, &r.state.Room
 	if err := row.Scan(&r.id, &room.ID, &s.Key, &room.Name, &topic, &room.Alias, &room.Server, &room.Creator, &room.Type,
-		&room.Version, &room.Encrypted, &room.Membership, &room.Predecessor, &room.Successor, &r.skip, &r.newest,
+		&room.Version, &room.Encrypted, &room.Membership, &room.Predecessor, &room.Successor, &created, &r.skip, &r.newest,
 		&r.saidName, &s.SentName, &r.row, &s.Revision, &s.Landed, &r.sent); err != nil {
 		return nil, err
 	}
+	room.Created = moment(created)
 	if topic != nil {
 		plain, err := l.store.Unseal(topic, topicPlace(room.ID))
 		if err != nil {
@@ -66,7 +68,7 @@ func (r *recorder) room(ctx context.Context, name id.RoomID) (*roomRow, error) {
 			return nil, err
 		}
 		if _, err := r.run(ctx, "INSERT INTO ledger_room (room, folded, key, name, skip) VALUES (?,?,?,?,?)",
-			name, fold(string(name)), key, room.Name, r.Ledger.skip(room)); err != nil {
+			name, fold(string(name)), key, room.Name, r.rule(room)); err != nil {
 			return nil, fmt.Errorf("insert room: %w", err)
 		}
 		if row, err = r.findRoom(ctx, name); err != nil {
@@ -107,6 +109,10 @@ func (r *recorder) recordRoom(ctx context.Context, room timeline.Room) error {
 	keep(&room.Version, old.Version)
 	keep(&room.Predecessor, old.Predecessor)
 	keep(&room.Membership, old.Membership)
+	if room.Created.IsZero() {
+		room.Created = old.Created
+	}
+	room.Created = moment(millis(room.Created)) // as it is stored, to compare
 	if room == old {
 		return nil
 	}
@@ -122,9 +128,9 @@ func (r *recorder) recordRoom(ctx context.Context, room timeline.Room) error {
 	}
 	row.state.Room = room
 	_, err = r.run(ctx, `UPDATE ledger_room SET name = ?, topic_sealed = ?, alias = ?, server = ?, creator = ?, type = ?,
-		version = ?, encrypted = ?, membership = ?, predecessor = ?, successor = ? WHERE id = ?`,
+		version = ?, encrypted = ?, membership = ?, predecessor = ?, successor = ?, created = ? WHERE id = ?`,
 		room.Name, topic, room.Alias, room.Server, room.Creator, room.Type,
-		room.Version, room.Encrypted, room.Membership, room.Predecessor, room.Successor, row.id)
+		room.Version, room.Encrypted, room.Membership, room.Predecessor, room.Successor, millis(room.Created), row.id)
 	if err != nil {
 		return fmt.Errorf("update room: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -526,7 +527,7 @@ func TestFailuresWaitByTheRetryCurve(t *testing.T) {
 			t.Fatalf("%d posts are due", len(b.Drafts))
 		}
 		d.sends++
-		d.ok(d.Send(t.Context(), fmt.Sprint(d.sends), b))
+		d.ok(d.Send(t.Context(), strconv.Itoa(d.sends), b))
 		d.ok(d.Defer(t.Context(), ledger.PostRef(b.Drafts[0]), "temporary", "unavailable"))
 		if b := d.due(10); !b.Empty() {
 			t.Fatal("a deferred post is due at once")

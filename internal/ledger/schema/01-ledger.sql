@@ -28,6 +28,7 @@ CREATE TABLE ledger_room (
 	membership   TEXT NOT NULL DEFAULT '',
 	predecessor  TEXT NOT NULL DEFAULT '',
 	successor    TEXT NOT NULL DEFAULT '',
+	created      INTEGER NOT NULL DEFAULT 0, -- of m.room.create
 	skip         TEXT NOT NULL DEFAULT '', -- why the room is not imported
 	newest       TEXT NOT NULL DEFAULT '', -- newest event by /sync
 	said_name    TEXT NOT NULL DEFAULT '', -- as sent
@@ -54,6 +55,7 @@ CREATE TABLE ledger_author (
 	folded      TEXT NOT NULL,
 	key         TEXT NOT NULL, -- what the Individual's id is made of
 	name_sealed BLOB,          -- display name when first seen
+	since       INTEGER NOT NULL DEFAULT 0, -- when the first message was sent
 
 	state    TEXT    NOT NULL DEFAULT 'due' CHECK (state IN ('due', 'sent', 'landed', 'dead')),
 	revision INTEGER NOT NULL DEFAULT 1,
