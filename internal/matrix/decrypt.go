@@ -142,7 +142,7 @@ func (a *Account) decrypt(ctx context.Context, m *machine, out *timeline.Event, 
 	if broken := calls.err(); broken != nil {
 		return nil, broken
 	}
-	if err == nil && (clear.Type.Type == "" || len(clear.Type.Type) > maxID) {
+	if err == nil && (clear.Type.Type == "" || len(clear.Type.Type) > maxID || tooDeep(clear.Content.VeryRaw)) {
 		err = crypto.ErrCorruptedMegolmPayload
 	}
 	if err != nil {

@@ -3,6 +3,7 @@ package matrix_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -33,9 +34,7 @@ func TestMalformedEventsAreRowsOfTheirOwn(t *testing.T) {
 		}
 		return "{" + strings.Join(parts, ",") + "}"
 	}
-	deep := strings.Repeat("[", 9_999) + strings.Repeat("]", 9_999)
-	deeper := strings.Repeat("[", 30_000) + strings.Repeat("]", 30_000)
-	for _, test := range []struct {
+	tests := []struct {
 		name   string
 		raw    string
 		reason string // empty: read all the same
@@ -73,28 +72,38 @@ func TestMalformedEventsAreRowsOfTheirOwn(t *testing.T) {
 		{name: "an event is a number", raw: "5", reason: "not a JSON object", id: "$unreadable-"},
 		{name: "an event is null", raw: "null", reason: "not a JSON object", id: "$unreadable-"},
 		{name: "an event is a list", raw: "[1]", reason: "not a JSON object", id: "$unreadable-"},
-		{name: "nesting just below Go's limit", raw: with("content", `{"x":`+deep+`}`), reason: "not a JSON object"},
-		{name: "nesting beyond Go's limit", raw: with("content", `{"x":`+deeper+`}`), reason: "not a JSON object"},
-	} {
+	}
+	s := newScene(t, matrixtest.Options{})
+	a := s.open()
+	var answers []matrixtest.Answer
+	for i, test := range tests {
+		answers = append(answers, matrixtest.Answer{Body: fmt.Sprintf(`{"next_batch":"s%d","rooms":{"join":{"!r:test.example":{"timeline":{"events":[`, i) +
+			fmt.Sprintf(good, 1, 1) + "," + test.raw + "," + fmt.Sprintf(good, 2, 2) + `]}}}}}`})
+	}
+	s.server.Script(s.bot, "", answers...)
+	for i, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			s := newScene(t, matrixtest.Options{})
-			a := s.open()
-			s.server.Script(s.bot, "", matrixtest.Answer{Body: `{"next_batch":"s1","rooms":{"join":{"!r:test.example":{"timeline":{"events":[` +
-				fmt.Sprintf(good, 1, 1) + "," + test.raw + "," + fmt.Sprintf(good, 2, 2) + `]}}}}}`})
 			if _, err := a.Poll(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			batches := s.diary.batches(t)
-			if len(batches) != 1 {
-				t.Fatalf("%d batches", len(batches))
+			if len(batches) != i+1 {
+				t.Fatalf("%d batches, want %d", len(batches), i+1)
 			}
-			b := batches[0]
+			b := batches[i]
+			find := func(e id.EventID) (timeline.Event, bool) {
+				at := slices.IndexFunc(b.Events, func(have timeline.Event) bool { return have.ID == e })
+				if at < 0 {
+					return timeline.Event{}, false
+				}
+				return b.Events[at], true
+			}
 			for _, e := range []id.EventID{"$good1", "$good2"} {
-				if _, ok := s.event(e); !ok {
+				if _, ok := find(e); !ok {
 					t.Errorf("event %s was not read", e)
 				}
 			}
-			odd, read := s.event("$odd")
+			odd, read := find("$odd")
 			if test.reason == "" {
 				if !read || len(b.Unreadable) != 0 {
 					t.Fatalf("read %v, unreadable %+v", read, b.Unreadable)
@@ -117,6 +126,33 @@ func TestMalformedEventsAreRowsOfTheirOwn(t *testing.T) {
 			}
 			if u.Reason != test.reason || !strings.HasPrefix(u.ID.String(), want.String()) || u.Room != "!r:test.example" {
 				t.Errorf("unreadable = %s %q in %s", u.ID, u.Reason, u.Room)
+			}
+		})
+	}
+}
+
+// encoding/json reads no document beyond 10,000 levels: an event just below that
+// lies above it in the response, and would end all reading.
+func TestDeepNestingEndsOneEventOnly(t *testing.T) {
+	for _, levels := range []int{1_000, 9_990, 9_999, 30_000} {
+		t.Run(fmt.Sprint(levels), func(t *testing.T) {
+			s := newScene(t, matrixtest.Options{})
+			a := s.open()
+			event := func(name, content string) string {
+				return `{"type":"m.room.message","event_id":"` + name + `","sender":"@alice:x","origin_server_ts":1,"content":` + content + `}`
+			}
+			deep := `{"x":` + strings.Repeat("[", levels) + strings.Repeat("]", levels) + `}`
+			s.server.Script(s.bot, "", matrixtest.Answer{Body: `{"next_batch":"s1","rooms":{"join":{"!r:x":{"timeline":{"events":[` +
+				event("$1", `{"msgtype":"m.text","body":"one"}`) + "," + event("$deep", deep) + "," + event("$2", `{"msgtype":"m.text","body":"two"}`) + `]}}}}}`})
+			if _, err := a.Poll(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff([]string{"one", "two"}, slices.DeleteFunc(s.said(), func(text string) bool { return text == "" })); diff != "" {
+				t.Errorf("messages (-want +got):\n%s", diff)
+			}
+			b := s.diary.batches(t)[0]
+			if len(b.Unreadable) != 1 || b.Unreadable[0].ID != "$deep" || b.Unreadable[0].Reason != "nested too deeply" {
+				t.Errorf("unreadable = %+v", b.Unreadable)
 			}
 		})
 	}

@@ -29,6 +29,7 @@ type wireEvent struct {
 // Why an event is unreadable.
 const (
 	badJSON     = "not a JSON object"
+	badDepth    = "nested too deeply"
 	badID       = "no valid event id"
 	badSender   = "no valid sender"
 	badType     = "no valid type"
@@ -53,6 +54,9 @@ func readEvent(raw json.RawMessage) (e wireEvent, problem string) {
 	// The id first: it names the row also where the rest cannot be read.
 	if eventID, ok := text(fields["event_id"]); ok && strings.HasPrefix(eventID, "$") && len(eventID) > 1 && len(eventID) <= maxID {
 		e.ID = id.EventID(eventID)
+	}
+	if tooDeep(raw) {
+		return e, badDepth
 	}
 	if !json.Valid(raw) {
 		return e, badJSON

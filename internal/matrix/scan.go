@@ -159,3 +159,30 @@ func (s *scanner) quoted() bool {
 	}
 	return false
 }
+
+// maxDepth is how deeply an event may nest. What people send has a dozen levels;
+// encoding/json refuses documents beyond 10,000, also those that whoever stores the
+// event puts it into.
+const maxDepth = 1000
+
+// tooDeep reports whether a JSON text nests beyond maxDepth.
+func tooDeep(text []byte) bool {
+	s, depth := scanner{text: text}, 0
+	for s.at < len(text) {
+		switch text[s.at] {
+		case '"':
+			if !s.quoted() {
+				return false // no JSON: others say so
+			}
+			continue
+		case '{', '[':
+			if depth++; depth > maxDepth {
+				return true
+			}
+		case '}', ']':
+			depth--
+		}
+		s.at++
+	}
+	return false
+}
