@@ -64,7 +64,7 @@ func writeUntilKilled(ctx context.Context, folder string) error {
 }
 
 func TestWhatWasCommittedSurvivesKill9(t *testing.T) {
-	if folder := os.Getenv(crashFolder); folder != "" {
+	if folder := os.Getenv(crashFolder); folder != "" { //nolint:forbidigo // set by this test for its own child
 		t.Fatal(writeUntilKilled(t.Context(), folder))
 	}
 	folder := t.TempDir()
@@ -110,7 +110,7 @@ func checkPairs(t *testing.T, folder string, announced int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	release, err := s.Lock("DEVICE")
 	if err != nil {
 		t.Fatalf("the dead process holds the lock: %v", err)
@@ -132,7 +132,7 @@ func checkPairs(t *testing.T, folder string, announced int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	for rows.Next() {
 		var name string
 		var n int

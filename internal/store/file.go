@@ -93,7 +93,7 @@ func existing(path string) string {
 func openFile(ctx context.Context, path string) (*dbutil.Database, error) {
 	// The file is made here so that it is never readable by others, not even
 	// between its making and a chmod.
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the operator names the folder
 	if err != nil {
 		return nil, unwritable(path, fmt.Errorf("open store file: %w", err))
 	}

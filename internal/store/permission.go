@@ -34,7 +34,7 @@ func (e *UnwritableError) Unwrap() error { return e.Err }
 // Hint is the line that cures it.
 func (e *UnwritableError) Hint() string {
 	if errors.Is(e.Err, syscall.EROFS) {
-		return fmt.Sprintf("%s lies on a read-only file system: mount a writable volume there, or set MATRIX_STORE_PATH to a folder on one", e.Path)
+		return e.Path + " lies on a read-only file system: mount a writable volume there, or set MATRIX_STORE_PATH to a folder on one"
 	}
 	return fmt.Sprintf("run as root, on the host or in a container that mounts the volume: chown -R %d:%d %s && chmod -R u+rwX %s",
 		e.Process, e.Group, e.Path, e.Path)
@@ -75,7 +75,7 @@ func checkWritable(folder string) error {
 // syncFolder makes names in a folder survive a power cut (fsync(2): syncing a
 // file does not sync the entry that names it).
 func syncFolder(path string) error {
-	d, err := os.Open(path)
+	d, err := os.Open(path) //nolint:gosec // the operator names the folder
 	if err != nil {
 		return fmt.Errorf("sync folder: %w", err)
 	}

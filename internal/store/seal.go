@@ -64,7 +64,7 @@ func (s *Store) openSeal(ctx context.Context, key []byte) error {
 	}
 	if fresh {
 		salt = make([]byte, 32)
-		rand.Read(salt) //nolint:errcheck // crypto/rand.Read never returns an error (it crashes the program instead)
+		rand.Read(salt)
 		mine, err := derive(key, salt, "check")
 		if err != nil {
 			return err
@@ -156,7 +156,7 @@ func readKeyFile(folder string, mayMake bool) ([]byte, error) {
 // on disk: a key file that a power cut left empty would lock the store for ever.
 func makeKeyFile(folder, path string) error {
 	key := make([]byte, 32)
-	rand.Read(key) //nolint:errcheck // crypto/rand.Read never returns an error
+	rand.Read(key)
 	f, err := os.CreateTemp(folder, KeyFileName+".*")
 	if err != nil {
 		return unwritable(folder, fmt.Errorf("make store key: %w", err))

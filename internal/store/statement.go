@@ -45,7 +45,7 @@ func (s *Store) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
 	if stmt, ok := s.prepared.by[query]; ok {
 		return stmt, nil
 	}
-	stmt, err := s.db.RawDB.PrepareContext(ctx, query)
+	stmt, err := s.db.RawDB.PrepareContext(ctx, query) //nolint:sqlclosecheck // closed with the store
 	if err != nil {
 		return nil, fmt.Errorf("prepare statement: %w", err)
 	}

@@ -149,7 +149,7 @@ func TestSealedValuesOpenInTheirOwnPlaceOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer second.Close()
+	defer func() { _ = second.Close() }()
 	if got, err := second.Unseal(sealed, "event !a:x $1"); err != nil || !bytes.Equal(got, plain) {
 		t.Errorf("after opening again: unseal gave %q, %v", got, err)
 	}
