@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -47,6 +48,9 @@ type Connector struct {
 	invites *matrix.Invites
 	mapper  *mapping.Mapper
 	out     output
+
+	// noFiles is set when the platform's user may not upload: attachments stay wanted.
+	noFiles atomic.Bool
 }
 
 // New prepares a connector. It opens nothing: see [Connector.Run].

@@ -23,12 +23,17 @@ type fetcher struct {
 	log     *slog.Logger
 	limit   int64    // bytes of one file
 	types   []string // media type patterns; none: all
+	// off reports that nothing could be done with a file: then none is fetched.
+	off func() bool
 }
 
 // downloads is how many attachments are fetched at a time.
 const downloads = 4
 
 func (f *fetcher) turn(ctx context.Context) (more bool, err error) {
+	if f.off() {
+		return false, nil
+	}
 	wanted, err := f.ledger.Wanted(ctx, downloads)
 	if err != nil {
 		return false, fmt.Errorf("look for attachments: %w", err)

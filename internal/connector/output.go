@@ -68,7 +68,9 @@ func (c *Connector) deliver(ctx context.Context) error {
 	attacher := &attacher{ledger: c.ledger, store: c.store, sink: c.out.sink(), mapper: c.mapper, log: c.log}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return c.loop("deliver", deliverer.turn).run(ctx) })
-	group.Go(func() error { return c.loop("attach", attacher.turn).run(ctx) })
+	if !c.noFiles.Load() {
+		group.Go(func() error { return c.loop("attach", attacher.turn).run(ctx) })
+	}
 	group.Go(func() error { return c.out.attend(ctx) })
 	return group.Wait()
 }
@@ -91,6 +93,8 @@ func (o *toPlatform) start(ctx context.Context) error {
 	for {
 		reg, err := o.platform.Start(ctx)
 		if err == nil {
+			// The registration has said in the log what is lacking.
+			c.noFiles.Store(!reg.CanAttach)
 			if reg.Reset {
 				return startOver(ctx, c.ledger, c.log)
 			}

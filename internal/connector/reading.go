@@ -51,6 +51,7 @@ func (c *Connector) read(ctx context.Context, caughtUp context.CancelFunc) error
 	fetch := &fetcher{
 		ledger: c.ledger, account: c.account, store: c.store, log: c.log,
 		limit: int64(s.Matrix.AttachmentMaxSize), types: s.Matrix.AttachmentTypes,
+		off: c.noFiles.Load,
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	loops := []*loop{c.loop("fill", fill.turn), c.loop("fetch", fetch.turn)}

@@ -80,16 +80,18 @@ func (d *deliverer) correct(ctx context.Context, parcels []parcel, verdicts stix
 			continue
 		}
 		first := p.objects[0].ObjectID()
-		if p.draft == nil {
-			// A Channel or Individual that others have made or renamed is theirs.
-			out[first] = stix.Verdict{State: stix.Landed}
-			continue
-		}
 		v, err := d.sink.Amend(ctx, stix.NewBundle(p.objects...))
 		if err != nil {
-			return nil, fmt.Errorf("amend post: %w", err)
+			return nil, fmt.Errorf("amend: %w", err)
 		}
 		out[first] = p.outcome(v)
+		if p.draft == nil && out[first].State == stix.Differs {
+			// A Channel or Individual that others have made or renamed is theirs; only
+			// its marking is ours to set.
+			d.log.WarnContext(ctx, "the platform holds another Channel or Individual than was sent",
+				slog.String("stix_id", string(first)), slog.String("reason", out[first].Reason))
+			out[first] = stix.Verdict{State: stix.Landed}
+		}
 	}
 	return out, nil
 }

@@ -164,15 +164,19 @@ func TestASmallerLimitThanExpectedIsLearnedFromTheBroker(t *testing.T) {
 	s.want(s.deliver(b), map[stix.ID]stix.VerdictState{m.ID: stix.Refused, n.ID: stix.Landed, rel.ID: stix.Landed})
 }
 
-func TestABrokerThatIsDownIsTemporary(t *testing.T) {
+func TestNoWorkIsOpenedWhileTheBrokerIsDown(t *testing.T) {
 	s := started(t, openctitest.Gen7)
 	s.broker.set(func(r *rabbit) { r.down = true })
-	b := stix.NewBundle(room())
-	receipt := s.begin(b)
-	err := s.platform.Publish(t.Context(), receipt, b)
-	if !errors.Is(err, stix.ErrLapsed) || opencti.ClassOf(err) != opencti.Temporary {
+	_, err := s.platform.Begin(t.Context(), 1)
+	if err == nil || opencti.ClassOf(err) != opencti.Temporary {
 		t.Fatalf("class %s: %v", opencti.ClassOf(err), err)
 	}
+	if w := s.octi.Works(); len(w) != 0 {
+		t.Errorf("works %+v", w)
+	}
+	s.broker.set(func(r *rabbit) { r.down = false })
+	c := room()
+	s.want(s.deliver(stix.NewBundle(c)), map[stix.ID]stix.VerdictState{c.ID: stix.Landed})
 }
 
 func TestAnEndedContextDeletesTheWorkAllTheSame(t *testing.T) {

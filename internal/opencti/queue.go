@@ -101,6 +101,14 @@ func (q *queue) connected(ctx context.Context) (wire, error) {
 	return w, nil
 }
 
+// open makes sure of a living wire.
+func (q *queue) open(ctx context.Context) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	_, err := q.connected(ctx)
+	return err
+}
+
 // publish sends the messages in their order and returns once the broker has
 // confirmed every one. After an error it is unknown which ones it has taken.
 func (q *queue) publish(ctx context.Context, exchange, key string, messages []message) error {

@@ -74,10 +74,16 @@ type work struct {
 // closed reports whether the platform will do no more for it.
 func (w work) closed() bool { return w.Status == "complete" || w.Status == "timeout" }
 
-// Begin opens a work and gives its id as the receipt.
+// Begin opens a work and gives its id as the receipt. The broker is dialled before:
+// while it is away no work is opened and no row leaves its place, so everything goes
+// on as soon as it is back.
 func (p *Platform) Begin(ctx context.Context, objects int) (receipt string, err error) {
 	if _, err := p.ready(ctx); err != nil {
 		return "", err
+	}
+	if err := p.queue.open(ctx); err != nil {
+		p.forgetUnroutable(err)
+		return "", fmt.Errorf("reach the broker: %w", err)
 	}
 	receipt, err = p.addWork(ctx, objects)
 	if ClassOf(err) == Gone {
