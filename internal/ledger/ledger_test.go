@@ -96,9 +96,9 @@ func (d *desk) news(events ...timeline.Event) {
 	d.record(timeline.Batch{Events: events})
 }
 
-func (d *desk) due(max int) ledger.Batch {
+func (d *desk) due(limit int) ledger.Batch {
 	d.t.Helper()
-	b, err := d.Due(d.t.Context(), max)
+	b, err := d.Due(d.t.Context(), limit)
 	d.ok(err)
 	return b
 }

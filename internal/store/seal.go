@@ -132,7 +132,7 @@ func derive(key, salt []byte, purpose string) ([]byte, error) {
 // gets a new one: a key made beside sealed rows would open none of them.
 func readKeyFile(folder string, mayMake bool) ([]byte, error) {
 	path := filepath.Join(folder, KeyFileName)
-	text, err := os.ReadFile(path)
+	text, err := os.ReadFile(path) //nolint:gosec // the operator names the folder
 	if errors.Is(err, os.ErrNotExist) {
 		if !mayMake {
 			return nil, fmt.Errorf("%w: %s is missing; put it back, or set MATRIX_STORE_KEY if the store was made with one", ErrKey, path)
@@ -140,7 +140,7 @@ func readKeyFile(folder string, mayMake bool) ([]byte, error) {
 		if err := makeKeyFile(folder, path); err != nil {
 			return nil, err
 		}
-		text, err = os.ReadFile(path)
+		text, err = os.ReadFile(path) //nolint:gosec // as above
 	}
 	if err != nil {
 		return nil, unwritable(folder, fmt.Errorf("read store key: %w", err))

@@ -65,6 +65,11 @@ func (s *Store) Do(ctx context.Context, fn func(context.Context) error) error {
 		panic(panicked)
 	}
 	if err != nil {
+		// database/sql undoes by itself when ctx ends, and may then say only that the
+		// transaction is over.
+		if cause := ctx.Err(); cause != nil && !errors.Is(err, cause) {
+			err = fmt.Errorf("%w: %w", cause, err)
+		}
 		return fmt.Errorf("transaction: %w", err)
 	}
 	for _, fn := range t.after {
