@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"context"
 	"testing"
 
 	"github.com/matrix-connector/matrix-connector/e2e/parts"
@@ -11,28 +12,35 @@ import (
 func TestPartsThatGoAwayAndComeBackLoseNothing(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		name string
-		gate func(*scene.Scene) *parts.Gate
+		name       string
+		own        bool
+		away, back func(context.Context, *scene.Scene) error
 	}{
-		{"the broker", func(s *scene.Scene) *parts.Gate { return s.ToBroker }},
-		{"the platform", func(s *scene.Scene) *parts.Gate { return s.ToPlatform }},
-		{"the homeserver", func(s *scene.Scene) *parts.Gate { return s.ToHomeserver }},
+		{"the way to the broker", false, shut(toBroker), open(toBroker)},
+		{"the way to the platform", false, shut(toPlatform), open(toPlatform)},
+		{"the way to the homeserver", false, shut(toHomeserver), open(toHomeserver)},
+		{
+			"the broker itself", true,
+			func(_ context.Context, s *scene.Scene) error { s.Broker.Kill(); return nil },
+			func(ctx context.Context, s *scene.Scene) error { return s.Broker.Restart(ctx) },
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			s := scene.New(t, scene.Config{})
+			s := scene.New(t, scene.Config{OwnBroker: c.own})
 			alice := s.Town.Moves("alice")
 			run := s.Starts()
 			room := joined(s, alice, "War room", people.Encrypted())
 			alice.Says(room, "Before anything happens")
 			s.Receives()
-			gate := c.gate(s)
 			for range 2 {
 				alice.Says(room, "Said just before it goes")
-				gate.Shut()
+				if err := c.away(t.Context(), s); err != nil {
+					t.Fatal(err)
+				}
 				alice.Says(room, "Said while it is away")
 				alice.Sends(room, people.Document("written-while-away.pdf", "absent"), "")
-				if err := gate.Open(); err != nil {
+				if err := c.back(t.Context(), s); err != nil {
 					t.Fatal(err)
 				}
 				alice.Says(room, "Said when it is back")
@@ -45,6 +53,18 @@ func TestPartsThatGoAwayAndComeBackLoseNothing(t *testing.T) {
 			}
 		})
 	}
+}
+
+func toBroker(s *scene.Scene) *parts.Gate     { return s.ToBroker }
+func toPlatform(s *scene.Scene) *parts.Gate   { return s.ToPlatform }
+func toHomeserver(s *scene.Scene) *parts.Gate { return s.ToHomeserver }
+
+func shut(gate func(*scene.Scene) *parts.Gate) func(context.Context, *scene.Scene) error {
+	return func(_ context.Context, s *scene.Scene) error { gate(s).Shut(); return nil }
+}
+
+func open(gate func(*scene.Scene) *parts.Gate) func(context.Context, *scene.Scene) error {
+	return func(_ context.Context, s *scene.Scene) error { return gate(s).Open() }
 }
 
 func TestTheConnectorWaitsForPartsThatAreNotThereYet(t *testing.T) {

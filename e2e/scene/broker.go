@@ -29,6 +29,16 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
+func ownBroker(t *testing.T) *parts.RabbitMQ {
+	t.Helper()
+	broker, err := parts.StartRabbitMQ(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = broker.Close() })
+	return broker
+}
+
 func sharedBroker(t *testing.T) *parts.RabbitMQ {
 	t.Helper()
 	shared.Lock()

@@ -30,6 +30,8 @@ type Config struct {
 	Generation openctitest.Generation
 	// MaxUpload bounds files on the homeserver, in bytes; 0 is its default.
 	MaxUpload int64
+	// OwnBroker gives the story a broker that it may kill.
+	OwnBroker bool
 	// VendorWorker is the version of OpenCTI's own client library that drains the
 	// queue instead of the stand-in's worker; empty for the latter.
 	VendorWorker string
@@ -60,7 +62,12 @@ type Scene struct {
 // New builds a scene that goes when the test ends.
 func New(t *testing.T, c Config) *Scene {
 	t.Helper()
-	s := &Scene{t: t, Dir: t.TempDir(), unread: map[id.RoomID]bool{}, refused: map[id.EventID]bool{}, Broker: sharedBroker(t)}
+	s := &Scene{t: t, Dir: t.TempDir(), unread: map[id.RoomID]bool{}, refused: map[id.EventID]bool{}}
+	if c.OwnBroker {
+		s.Broker = ownBroker(t)
+	} else {
+		s.Broker = sharedBroker(t)
+	}
 
 	start := parts.StartDendrite
 	if c.Synapse {
