@@ -41,9 +41,10 @@ unit: ## unit tests, goldens and fuzz seeds; no network, no services
 race: ## the same under the race detector
 	CGO_ENABLED=1 go test -race ./...
 
+# Four stories at once on two cores: they wait more than they compute.
 .PHONY: e2e
 e2e: setup ## stories on Dendrite, Synapse, RabbitMQ and OpenCTI's own importer
-	cd e2e && go test -count=1 -timeout=30m ./...
+	cd e2e && go test -count=1 -parallel=4 -timeout=30m ./...
 
 .PHONY: fuzz
 fuzz: ## fuzz every target for FUZZTIME (30s)
