@@ -40,7 +40,7 @@ func run() int {
 }
 
 // play is the demo from beginning to end. Whatever it started is gone when it
-// returns.
+// returns, and only a whole export stays.
 func play(ctx context.Context) (err error) {
 	root, err := parts.Root()
 	if err != nil {
@@ -50,6 +50,11 @@ func play(ctx context.Context) (err error) {
 	if err := os.RemoveAll(out); err != nil {
 		return err
 	}
+	defer func() {
+		if err != nil {
+			_ = os.RemoveAll(out) // half an export shows nothing
+		}
+	}()
 	s := newStage(ctx)
 	defer s.clear()
 	defer s.recover(&err)
