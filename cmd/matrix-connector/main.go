@@ -11,8 +11,17 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// From the first signal on the next one does what signals do: it ends the process.
-	context.AfterFunc(ctx, stop)
+	ctx, stop := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		stop()
+		// Whoever asks twice does not want to wait; the ledger knows what is left. As
+		// long as there is a channel no signal falls between two ways of handling it.
+		if s, ok := (<-signals).(syscall.Signal); ok {
+			os.Exit(128 + int(s))
+		}
+	}()
 	os.Exit(cli.Main(ctx, os.Args[1:], cli.Environ(), os.Stdin, os.Stdout, os.Stderr))
 }
