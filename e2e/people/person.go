@@ -62,11 +62,7 @@ func (t *Town) Moves(name string, displayName ...string) *Person {
 	must("open a store", err)
 	helper, err := cryptohelper.NewCryptoHelper(client, []byte("pickle key"), store)
 	must("prepare crypto", err)
-	helper.LoginAs = &mautrix.ReqLogin{
-		Type:       mautrix.AuthTypePassword,
-		Identifier: mautrix.UserIdentifier{Type: mautrix.IdentifierTypeUser, User: name},
-		Password:   Password,
-	}
+	helper.LoginAs = login(name)
 	must("log in", helper.Init(ctx))
 	p.olm = helper.Machine()
 	if len(displayName) > 0 {
@@ -94,6 +90,9 @@ func (t *Town) Moves(name string, displayName ...string) *Person {
 	})
 	return p
 }
+
+// Token is the access token of the person's device.
+func (p *Person) Token() string { return p.client.AccessToken }
 
 func (p *Person) hear(_ context.Context, evt *event.Event) {
 	body, _ := evt.Content.Raw["body"].(string)

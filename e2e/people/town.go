@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/id"
 
 	"github.com/matrix-connector/matrix-connector/e2e/parts"
@@ -72,4 +73,28 @@ func (t *Town) Registers(name string) id.UserID {
 		t.stage.Fatalf("%v", err)
 	}
 	return id.NewUserID(name, parts.ServerName)
+}
+
+// LogsIn logs an account in, as an operator does with a command-line client, and
+// returns the access token of the new device, which has no keys.
+func (t *Town) LogsIn(name string) string {
+	t.stage.Helper()
+	client, err := mautrix.NewClient(t.Homeserver.URL, "", "")
+	if err != nil {
+		t.stage.Fatalf("make a client: %v", err)
+	}
+	resp, err := client.Login(t.stage.Context(), login(name))
+	if err != nil {
+		t.stage.Fatalf("log %s in: %v", name, err)
+		return ""
+	}
+	return resp.AccessToken
+}
+
+func login(name string) *mautrix.ReqLogin {
+	return &mautrix.ReqLogin{
+		Type:       mautrix.AuthTypePassword,
+		Identifier: mautrix.UserIdentifier{Type: mautrix.IdentifierTypeUser, User: name},
+		Password:   Password,
+	}
 }

@@ -43,7 +43,6 @@ func (s *Scene) canaries() {
 		people.Password:              "a password",
 		s.Env["OPENCTI_TOKEN"]:       "the platform's token",
 		"the test broker":            "the broker's password",
-		s.Env["MATRIX_TOKEN"]:        "an access token",
 		s.Env["MATRIX_ACCESS_TOKEN"]: "an access token",
 	}
 	for _, one := range s.Town.Said() {

@@ -187,6 +187,9 @@ func (s *Scene) Kills() {
 	s.run = nil
 }
 
+// Failed says that the connector has ended as the story wanted, and not well.
+func (s *Scene) Failed() { s.run = nil }
+
 // Run is the running connector, nil after its end.
 func (s *Scene) Run() *parts.Connector { return s.run }
 
