@@ -154,8 +154,3 @@ func (a *Account) joinRoom(ctx context.Context, room id.RoomID) error {
 	}
 	return nil
 }
-
-// acceptInvites does nothing on purpose: a join over federation takes minutes, and
-// must not hold up the next request for news. [Invites.Accept] has a loop of its
-// own.
-func (a *Account) acceptInvites(context.Context) error { return nil }

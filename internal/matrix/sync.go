@@ -255,9 +255,6 @@ func (a *Account) afterSync(ctx context.Context, since string, res *response) {
 		a.log.WarnContext(ctx, "the account ignores users: what they say is not shown to it", slog.Int("count", res.Ignored))
 	}
 	a.topUp(ctx, res, since == "")
-	if err := a.acceptInvites(ctx); err != nil {
-		a.log.WarnContext(ctx, "invites not accepted", slog.Any("err", err), slog.String("class", string(Classify(err).Class)))
-	}
 	if err := a.unwedge(ctx); err != nil {
 		a.log.WarnContext(ctx, "olm sessions not renewed", slog.Any("err", err), slog.String("class", string(Classify(err).Class)))
 	}
