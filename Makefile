@@ -55,12 +55,13 @@ fuzz: ## fuzz every target for FUZZTIME (30s)
 	done
 
 .PHONY: golden
-golden: ## rewrite the expected outputs; the diff is the review
-	go test ./internal/mapping/... -update
+golden: ## rewrite expected outputs and the tables in the docs; the diff is the review
+	go test ./internal ./internal/cli ./internal/config ./internal/mapping -update
 
 .PHONY: generate
-generate: ## run the generators
-	go generate ./...
+generate: ## rewrite the small schemas from the full ones in OPENCTI_SCHEMAS
+	@test -d "$(OPENCTI_SCHEMAS)" || { echo "set OPENCTI_SCHEMAS to the folder of the full schemas" >&2; exit 1; }
+	go test ./internal/opencti/openctitest -run=Schema -update
 
 .PHONY: lint
 lint: ## golangci-lint in every module
