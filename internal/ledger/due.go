@@ -75,7 +75,8 @@ func (l *Ledger) Due(ctx context.Context, limit int) (Batch, error) {
 	return b, nil
 }
 
-// killSilent gives up posts that were picked and could not be drafted.
+// killSilent gives up posts that were picked, or are on their way, and could not be
+// drafted.
 func (l *Ledger) killSilent(ctx context.Context, picked []postRow, drafts []timeline.Draft) error {
 	type place struct {
 		room  int64
@@ -100,8 +101,8 @@ func (l *Ledger) killSilent(ctx context.Context, picked []postRow, drafts []time
 			if drafted[place{p.room, p.event}] {
 				continue
 			}
-			_, err := l.run(ctx, "UPDATE ledger_post SET state = 'dead', due_at = 0, class = 'permanent', reason = ? WHERE id = ? AND state = 'due' AND revision = ?",
-				deadUnreadable, p.id, p.revision)
+			_, err := l.run(ctx, `UPDATE ledger_post SET state = 'dead', due_at = 0, class = 'permanent', reason = ?, receipt = ''
+				WHERE id = ? AND (state = 'due' OR state = 'sent') AND revision = ?`, deadUnreadable, p.id, p.revision)
 			if err != nil {
 				return err
 			}

@@ -58,7 +58,9 @@ func (l *Ledger) Published(ctx context.Context, receipt string) error {
 
 // InFlight gives the oldest receipt with rows that are still sent, and these rows as
 // they were sent; ok is false when there is none. published tells whether
-// [Ledger.Published] was reached.
+// [Ledger.Published] was reached. A post of it that can no longer be composed is
+// dead("nothing_to_say"), as in [Ledger.Due]: nobody could ever tell what became of it,
+// and the receipt would never close.
 func (l *Ledger) InFlight(ctx context.Context) (receipt string, published bool, b Batch, ok bool, err error) {
 	err = l.each(ctx, func(row dbutil.Scannable) error {
 		ok = true
@@ -88,6 +90,11 @@ func (l *Ledger) InFlight(ctx context.Context) (receipt string, published bool, 
 	}
 	if b.Drafts, err = l.draft(ctx, posts); err != nil {
 		return "", false, Batch{}, false, err
+	}
+	if len(b.Drafts) < len(posts) {
+		if err := l.killSilent(ctx, posts, b.Drafts); err != nil {
+			return "", false, Batch{}, false, err
+		}
 	}
 	return receipt, published, b, true, nil
 }

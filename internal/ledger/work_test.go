@@ -251,6 +251,27 @@ func TestDamageOnDiskHoldsUpNothingElse(t *testing.T) {
 	}
 }
 
+func TestAReceiptWhosePostWasDamagedOnDiskClosesAllTheSame(t *testing.T) {
+	d := ready(t)
+	d.news(message(3, alice, "damaged"), message(4, alice, "fine"))
+	d.ok(d.Send(t.Context(), "receipt", d.due(10)))
+	d.restart()
+	_, err := d.store.DB().Exec(t.Context(), "UPDATE ledger_event SET body_sealed = zeroblob(40) WHERE event = ?", eventID(3))
+	d.ok(err)
+	_, _, got, ok, err := d.InFlight(t.Context())
+	d.ok(err)
+	if diff := cmp.Diff([]string{"fine"}, texts(got.Drafts)); diff != "" || !ok {
+		t.Errorf("on its way (-want +got):\n%s", diff)
+	}
+	d.land(got)
+	if got := d.column("SELECT state || ' ' || reason FROM ledger_post WHERE event = ?", eventID(3)); got != "dead nothing_to_say" {
+		t.Errorf("the damaged post is %s", got)
+	}
+	if receipt, _, _, ok, err := d.InFlight(t.Context()); ok || err != nil {
+		t.Errorf("%q is on its way for ever (%v)", receipt, err)
+	}
+}
+
 func TestLivePostsGoBeforeHistory(t *testing.T) {
 	d := ready(t)
 	d.record(timeline.Batch{Events: history(message(12, alice, "h2"), message(11, alice, "h1"))})
