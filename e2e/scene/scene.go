@@ -57,12 +57,13 @@ type Scene struct {
 	unread  map[id.RoomID]bool
 	offline bool
 	refused map[id.EventID]bool // messages whose file is not to arrive
+	outside map[id.EventID]bool // messages that are not to arrive
 }
 
 // New builds a scene that goes when the test ends.
 func New(t *testing.T, c Config) *Scene {
 	t.Helper()
-	s := &Scene{t: t, Dir: t.TempDir(), unread: map[id.RoomID]bool{}, refused: map[id.EventID]bool{}}
+	s := &Scene{t: t, Dir: t.TempDir(), unread: map[id.RoomID]bool{}, refused: map[id.EventID]bool{}, outside: map[id.EventID]bool{}}
 	if c.OwnBroker {
 		s.Broker = ownBroker(t)
 	} else {
@@ -146,6 +147,9 @@ func (s *Scene) Offline() { s.offline = true }
 
 // Read takes NotRead back.
 func (s *Scene) Read(room id.RoomID) { delete(s.unread, room) }
+
+// NotImported says that a message must not reach the platform.
+func (s *Scene) NotImported(e id.EventID) { s.outside[e] = true }
 
 // Unfetched says that the file of a message is not to arrive.
 func (s *Scene) Unfetched(e id.EventID) { s.refused[e] = true }
@@ -290,7 +294,7 @@ func (s *Scene) ReceivesOnly(only ...id.EventID) {
 func (s *Scene) said() []people.Said {
 	var said []people.Said
 	for _, one := range s.Town.Said() {
-		if !s.offline && !s.unread[one.Room] {
+		if !s.offline && !s.unread[one.Room] && !s.outside[one.Event] {
 			said = append(said, one)
 		}
 	}
