@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
+	"github.com/matrix-connector/matrix-connector/internal/ledger"
 	"github.com/matrix-connector/matrix-connector/internal/stix"
 )
 
@@ -28,8 +30,17 @@ func (d *deliverer) amend(ctx context.Context, parcels []parcel) ([]parcel, erro
 				rest = append(rest, p)
 			}
 		}
-		if err != nil {
+		if err == nil {
+			continue
+		}
+		if ctx.Err() != nil || !ofOneRow(err) {
 			return nil, err
+		}
+		c := classify(err)
+		d.log.WarnContext(ctx, "amending failed", slog.String("kind", string(p.ref.Kind)), slog.String("room_id", p.ref.Room.String()),
+			slog.String("event_id", p.ref.Event.String()), slog.String("class", c.class), slog.Any("err", err))
+		if err := d.ledger.Defer(ctx, p.ref, ledger.Class(c.class), "amend"); err != nil {
+			return nil, fmt.Errorf("store failure: %w", err)
 		}
 	}
 	return rest, nil

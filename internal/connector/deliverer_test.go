@@ -272,3 +272,101 @@ func TestABatchNeverHoldsMoreThanAHundredObjects(t *testing.T) {
 		t.Errorf("%d batches", len(s.sink.sent))
 	}
 }
+
+// pictureThatIsLost records a message with a picture, lets it land, and loses the picture:
+// the landed post says something else from now on.
+func (s *scene) pictureThatIsLost() stix.ID {
+	s.t.Helper()
+	event := s.hears(den, alice, map[string]any{"msgtype": "m.image", "body": "cat.png", "url": "mxc://example.org/cat"})
+	s.delivers()
+	wanted, err := s.ledger.Wanted(s.ctx, 1)
+	if err != nil || len(wanted) != 1 {
+		s.t.Fatalf("wanted %v, %v", wanted, err)
+	}
+	if err := s.ledger.Lose(s.ctx, wanted[0], "not_found"); err != nil {
+		s.t.Fatal(err)
+	}
+	draft, err := s.ledger.Draft(s.ctx, den, event)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return s.mapper.Post(draft)[0].ObjectID()
+}
+
+func TestAPostThatThePlatformWillNotAmendHoldsUpNoOther(t *testing.T) {
+	for name, err := range map[string]error{
+		"an error of its own":    &opencti.Error{Class: opencti.Temporary, Op: "FieldPatch", Status: 200, Code: "INTERNAL_SERVER_ERROR"},
+		"a right that it lacks":  &opencti.Error{Class: opencti.Unauthorized, Op: "FieldPatch", Status: 200, Code: "FORBIDDEN_ACCESS"},
+		"an answer of no effect": &opencti.Error{Class: opencti.Permanent, Op: "ReadBack", Status: 200, Code: "FUNCTIONAL_ERROR"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t)
+			post := s.pictureThatIsLost()
+			s.sink.amendErr = map[stix.ID]error{post: err}
+			s.says("two")
+			if errs := s.delivers(); errs != nil {
+				t.Fatal(errs)
+			}
+			if diff := cmp.Diff(map[string]int{"due": 1, "landed": 1}, s.posts()); diff != "" {
+				t.Error(diff)
+			}
+			s.sink.amendErr = nil
+			s.waits(ledger.Delay(1))
+			s.delivers()
+			if diff := cmp.Diff(map[string]int{"landed": 2}, s.posts()); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestAPlatformThatIsAwayCostsNoAmendmentItsTurn(t *testing.T) {
+	for name, err := range map[string]error{
+		"no answer":               &opencti.Error{Class: opencti.Temporary, Op: "FieldPatch"},
+		"a proxy's answer":        &opencti.Error{Class: opencti.Temporary, Op: "FieldPatch", Status: 502},
+		"no GraphQL":              &opencti.Error{Class: opencti.Temporary, Op: "FieldPatch", Status: 200, Code: "not_graphql"},
+		"a token that is expired": &opencti.Error{Class: opencti.Unauthorized, Op: "FieldPatch", Status: 200, Code: "AUTH_REQUIRED"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t)
+			post := s.pictureThatIsLost()
+			s.sink.amendErr = map[stix.ID]error{post: err}
+			if _, got := s.out.Turn(s.ctx); !errors.Is(got, err) {
+				t.Fatalf("the turn gave %v", got)
+			}
+			s.sink.amendErr = nil
+			s.delivers() // without any waiting
+			if diff := cmp.Diff(map[string]int{"landed": 1}, s.posts()); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestABatchClosesWithoutThePostThatThePlatformWillNotAmend(t *testing.T) {
+	s := newScene(t)
+	one, two := s.says("one"), s.says("two")
+	s.turnsUntil(func() bool { return len(s.sink.sent) == 1 && s.sink.open == "" })
+	draft, err := s.ledger.Draft(s.ctx, den, one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	post := s.mapper.Post(draft)[0].ObjectID()
+	s.sink.amendErr = map[stix.ID]error{post: &opencti.Error{Class: opencti.Temporary, Op: "FieldPatch", Status: 200, Code: "INTERNAL_SERVER_ERROR"}}
+	s.sink.verdict = func(o stix.Object) (stix.Verdict, bool) {
+		s.sink.objects[o.ObjectID()] = o
+		return stix.Verdict{State: stix.Differs, Reason: "content"}, o.ObjectID() == post
+	}
+	if errs := s.delivers(); errs != nil {
+		t.Fatal(errs)
+	}
+	if diff := cmp.Diff(map[string]int{"due": 1, "landed": 1}, s.posts()); diff != "" {
+		t.Errorf("with %s in the way of %s: %s", one, two, diff)
+	}
+	s.sink.amendErr = nil
+	s.waits(ledger.Delay(1))
+	s.delivers()
+	if diff := cmp.Diff(map[string]int{"landed": 2}, s.posts()); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -35,6 +35,7 @@ type fakeSink struct {
 	verdict    func(stix.Object) (stix.Verdict, bool) // instead of Landed
 	found      map[stix.ID]stix.Found                 // beside the objects
 	attachErr  error                                  // of the next Attach
+	amendErr   map[stix.ID]error                      // of every Amend of the object
 }
 
 func newSink(t *testing.T, l *ledger.Ledger) *fakeSink {
@@ -107,6 +108,9 @@ func (s *fakeSink) Settle(_ context.Context, receipt string, b stix.Bundle) (sti
 }
 
 func (s *fakeSink) Amend(_ context.Context, b stix.Bundle) (stix.Verdicts, error) {
+	if err := s.amendErr[b.Objects[0].ObjectID()]; err != nil {
+		return nil, err
+	}
 	out := stix.Verdicts{}
 	for _, o := range b.Objects {
 		s.amended = append(s.amended, o.ObjectID())
