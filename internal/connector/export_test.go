@@ -31,6 +31,15 @@ func NewAttacher(l *ledger.Ledger, st *store.Store, s Sink, m *mapping.Mapper) *
 
 func (a *Attacher) Turn(ctx context.Context) (more bool, err error) { return a.t.turn(ctx) }
 
+// Pinger is the pinger for tests: one ping at a time.
+type Pinger struct{ p *pinger }
+
+func NewPinger(l *ledger.Ledger, platform pinged) *Pinger {
+	return &Pinger{&pinger{ledger: l, platform: platform, log: slog.New(slog.DiscardHandler)}}
+}
+
+func (p *Pinger) Ping(ctx context.Context) error { return p.p.ping(ctx) }
+
 func ForeignRoom(f stix.Found, room, key string) bool   { return foreignRoom(f, room, key) }
 func ForeignPerson(f stix.Found, user, key string) bool { return foreignPerson(f, user, key) }
 func Poll(n int) time.Duration                          { return poll(n) }

@@ -3,6 +3,7 @@ package connector
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -15,9 +16,15 @@ import (
 // resets its state there.
 type pinger struct {
 	ledger   *ledger.Ledger
-	platform *opencti.Platform
+	platform pinged
 	log      *slog.Logger
 	info     opencti.PingInfo
+	reset    bool // asked for and not carried out yet: the platform says so once
+}
+
+// pinged is what is pinged: an [opencti.Platform].
+type pinged interface {
+	Ping(ctx context.Context, state []byte, info opencti.PingInfo) (reset bool, err error)
 }
 
 // state is what the platform keeps for the connector. The number of batches only
@@ -54,10 +61,15 @@ func (p *pinger) ping(ctx context.Context) error {
 		return fmt.Errorf("write state: %w", err)
 	}
 	reset, err := p.platform.Ping(ctx, text, p.info)
-	if err != nil || !reset {
+	if p.reset = p.reset || reset; !p.reset {
 		return err
 	}
-	return startOver(ctx, p.ledger, p.log)
+	// Also when the connector was told to stop meanwhile.
+	if failed := startOver(context.WithoutCancel(ctx), p.ledger, p.log); failed != nil {
+		return errors.Join(err, failed)
+	}
+	p.reset = false
+	return err
 }
 
 // startOver carries out a reset: everything that is kept is due again, and history

@@ -1,0 +1,74 @@
+package connector_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/matrix-connector/matrix-connector/internal/connector"
+	"github.com/matrix-connector/matrix-connector/internal/opencti"
+)
+
+// resets answers a ping as a platform does whose reset was asked for: once.
+type resets struct {
+	asked bool
+	then  func() // after the answer
+}
+
+func (r *resets) Ping(context.Context, []byte, opencti.PingInfo) (bool, error) {
+	asked := r.asked
+	r.asked = false
+	if r.then != nil {
+		r.then()
+	}
+	return asked, nil
+}
+
+func (s *scene) exec(query string) {
+	s.t.Helper()
+	if _, err := s.store.DB().Exec(s.ctx, query); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func TestAResetThatFailsInTheStoreIsCarriedOutByTheNextPing(t *testing.T) {
+	s := newScene(t)
+	s.says("one")
+	s.delivers()
+	ping := connector.NewPinger(s.ledger, &resets{asked: true})
+	s.exec("ALTER TABLE ledger_attachment RENAME TO away")
+	if err := ping.Ping(s.ctx); err == nil {
+		t.Fatal("a store without its tables was reset")
+	}
+	s.exec("ALTER TABLE away RENAME TO ledger_attachment")
+	for range 2 { // the second one has nothing to do any more
+		if err := ping.Ping(s.ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(map[string]int{"due": 1}, s.posts()); diff != "" {
+		t.Error(diff)
+	}
+	s.delivers()
+	if err := ping.Ping(s.ctx); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]int{"landed": 1}, s.posts()); diff != "" {
+		t.Errorf("reset more than once: %s", diff)
+	}
+}
+
+func TestAResetThatMeetsTheStopIsCarriedOutBeforeIt(t *testing.T) {
+	s := newScene(t)
+	s.says("one")
+	s.delivers()
+	ctx, stop := context.WithCancel(s.ctx)
+	ping := connector.NewPinger(s.ledger, &resets{asked: true, then: stop})
+	if err := ping.Ping(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]int{"due": 1}, s.posts()); diff != "" {
+		t.Error(diff)
+	}
+}
