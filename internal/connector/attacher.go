@@ -37,13 +37,17 @@ func (t *attacher) turn(ctx context.Context) (more bool, err error) {
 func (t *attacher) attach(ctx context.Context, a timeline.Attachment) error {
 	log := t.log.With(slog.String("room_id", a.Room.String()), slog.String("event_id", a.Event.String()))
 	draft, err := t.ledger.Draft(ctx, a.Room, a.Event)
+	if errors.Is(err, ledger.ErrUnknown) {
+		log.WarnContext(ctx, "the post of an attachment can no longer be composed", slog.String("reason", reasonNoPost))
+		return t.dropped(a, t.ledger.Lose(ctx, a, reasonNoPost))
+	}
 	if err != nil {
 		return fmt.Errorf("read post of an attachment: %w", err)
 	}
 	content, err := matrix.OpenSpooled(t.store, a)
 	if err != nil {
 		log.WarnContext(ctx, "a spooled file cannot be read and is fetched again", slog.Any("err", err))
-		return t.ledger.Spoilt(ctx, a, "spool")
+		return t.dropped(a, t.ledger.Spoilt(ctx, a, "spool"))
 	}
 	defer content.Close()
 	err = t.sink.Attach(ctx, t.mapper.Post(draft)[0].ObjectID(), t.mapper.File(draft, a), content)
@@ -62,15 +66,28 @@ func (t *attacher) attach(ctx context.Context, a timeline.Attachment) error {
 	switch {
 	case errors.Is(err, matrix.ErrSpoilt):
 		log.WarnContext(ctx, "a spooled file is damaged and is fetched again")
-		return t.ledger.Spoilt(ctx, a, "spool")
+		return t.dropped(a, t.ledger.Spoilt(ctx, a, "spool"))
 	case errors.Is(err, stix.ErrGone):
 		log.WarnContext(ctx, "the post of an attachment is gone from the platform", slog.String("reason", reasonGone))
-		return t.ledger.Lose(ctx, a, reasonGone)
+		return t.dropped(a, t.ledger.Lose(ctx, a, reasonGone))
 	case c.class == "permanent":
 		log.ErrorContext(ctx, "the platform refused a file", slog.Any("err", err))
-		return t.ledger.Refuse(ctx, a, "refused_by_platform")
+		return t.dropped(a, t.ledger.Refuse(ctx, a, "refused_by_platform"))
 	}
 	log.WarnContext(ctx, "attaching a file failed", slog.String("class", c.class), slog.Any("err", err))
 	_, err = t.ledger.DeferAttachment(ctx, a, ledger.Class(c.class), "attach")
 	return err
+}
+
+// reasonNoPost is why a file is lost whose post is damaged on disk: nobody can tell
+// any more what it belongs to.
+const reasonNoPost = "nothing_to_say"
+
+// dropped removes the spool file of an attachment once its row has let go of it, as
+// err tells.
+func (t *attacher) dropped(a timeline.Attachment, err error) error {
+	if err != nil {
+		return err
+	}
+	return t.store.Spool().Remove(a.Spool)
 }

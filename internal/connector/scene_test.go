@@ -160,3 +160,12 @@ func (s *scene) turnsUntil(holds func() bool) {
 }
 
 func timelineRoom(key string) id.RoomID { return id.RoomID(key) }
+
+func marshal(t *testing.T, v any) []byte {
+	t.Helper()
+	out, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
