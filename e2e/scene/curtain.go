@@ -2,7 +2,6 @@ package scene
 
 import (
 	"strings"
-	"testing"
 
 	"github.com/matrix-connector/matrix-connector/e2e/people"
 )
@@ -31,10 +30,12 @@ func (s *Scene) curtain() {
 	}
 }
 
+// tellLog shows what the parts said, for a failure that may not come again.
 func (s *Scene) tellLog() {
-	if len(s.runs) > 0 && testing.Verbose() {
-		s.t.Logf("the connector's log ends\n%s", s.runs[len(s.runs)-1].Stderr.Tail(200))
+	for i, run := range s.runs {
+		s.t.Logf("the log of run %d ends\n%s", i+1, run.Stderr.Tail(60))
 	}
+	s.t.Logf("the homeserver's log ends\n%s\n%s", s.Town.Homeserver.Stdout.Tail(20), s.Town.Homeserver.Stderr.Tail(20))
 }
 
 // canaries looks for what must never be in a log.

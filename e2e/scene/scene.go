@@ -114,6 +114,7 @@ func New(t *testing.T, c Config) *Scene {
 		"CONNECTOR_NAME":      "Matrix",
 		"CONNECTOR_SCOPE":     "matrix",
 		"CONNECTOR_LOG_LEVEL": "debug", // more to find a secret in
+		"MATRIX_DEBUG":        "true",
 		"MQ_HOST":             host,
 		"MQ_PORT":             port,
 		"MATRIX_SERVER":       "http://" + s.ToHomeserver.Address(),
@@ -180,7 +181,7 @@ func (s *Scene) Ends() {
 	defer cancel()
 	code, err := s.run.Wait(ctx)
 	if err != nil || code != 0 {
-		s.t.Errorf("the connector ended with %d, %v; its log ends\n%s", code, err, s.run.Stderr.Tail(30))
+		s.t.Errorf("the connector ended with %d, %v", code, err)
 	}
 	s.run = nil
 }
@@ -211,7 +212,7 @@ func (s *Scene) Logs(substrings ...string) string {
 		return true
 	})
 	if err != nil {
-		s.t.Fatalf("no log line holds %q; the log ends\n%s", substrings, s.run.Stderr.Tail(30))
+		s.t.Fatalf("no log line holds %q", substrings)
 	}
 	return line
 }
@@ -227,7 +228,7 @@ func (s *Scene) Until(what string, holds func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline.C:
-			s.t.Fatalf("waited in vain until %s; the connector's log ends\n%s", what, s.run.Stderr.Tail(30))
+			s.t.Fatalf("waited in vain until %s", what)
 		}
 	}
 }
@@ -255,9 +256,6 @@ func (s *Scene) receives(ctx context.Context) {
 	for _, w := range s.Platform.Works() {
 		s.t.Logf("work %s %d/%d %q", w.Status, w.Processed, w.Expected, w.Errors)
 	}
-	if len(s.runs) > 0 {
-		s.t.Logf("the connector's log ends\n%s", s.runs[len(s.runs)-1].Stderr.Tail(60))
-	}
 	s.t.FailNow()
 }
 
@@ -277,7 +275,7 @@ func (s *Scene) ReceivesOnly(only ...id.EventID) {
 		return true
 	})
 	if err != nil {
-		s.t.Fatalf("%v did not arrive: %v; the connector's log ends\n%s", only, err, s.run.Stderr.Tail(60))
+		s.t.Fatalf("%v did not arrive: %v", only, err)
 	}
 	known := map[id.EventID]bool{}
 	for _, one := range s.Town.Said() {
