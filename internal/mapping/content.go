@@ -37,11 +37,11 @@ func (m *Mapper) Post(draft timeline.Draft) []stix.Object {
 		Markings:    markingRefs(rule.Marking),
 		Labels:      labels(rule.Labels),
 	}
-	objects := []stix.Object{content}
 	publishes := stix.NewRelationship(stix.Publishes, RoomObjectID(draft.Room), content.ID, sent, sent, content.Markings...)
 	publishes.Confidence = m.c.Confidence
-	objects = append(objects, publishes)
-	for _, target := range targets(draft) {
+	answered := targets(draft)
+	objects := append(make([]stix.Object, 0, 2+len(answered)), content, publishes)
+	for _, target := range answered {
 		// Without a start, as the Python connector makes it for threads: an equal
 		// relation is adopted, a dated one would stand beside it.
 		related := stix.NewRelationship(stix.RelatedTo, content.ID, MessageID(target), time.Time{}, sent, content.Markings...)

@@ -111,7 +111,7 @@ func (p *paragraph) marked() bool {
 		if r != '=' {
 			continue
 		}
-		end := 0
+		var end int
 		switch {
 		case p.at(i+1) == '=':
 			end = i + 2

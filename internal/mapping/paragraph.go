@@ -222,11 +222,11 @@ func asciiPunct(r rune) bool {
 // after escapes are gone, and link it all the same.
 func (p *paragraph) addresses() {
 	dirty := false // an escape or code between here and the end of the address
-	for i := len(p.text) - 1; i >= 0; i-- {
+	for i, r := range slices.Backward(p.text) {
 		switch {
-		case unicode.IsSpace(p.text[i]):
+		case unicode.IsSpace(r):
 			dirty = false
-		case p.text[i] == '<':
+		case r == '<':
 			dirty = p.mask[i] // its backslash would belong to the address
 		default:
 			dirty = dirty || p.mask[i] || p.coded[i]

@@ -90,6 +90,7 @@ func TestTheSameEventsBecomeTheObjectsOfThePythonConnector(t *testing.T) {
 }
 
 func comparePython(t *testing.T, c pythonCase) {
+	t.Helper()
 	s := scene{TLP: c.TLP, ReplyKnown: true, ThreadKnown: true, SenderName: "Alice"}
 	s.Room = timeline.Room{ID: c.Room.ID, Name: c.Room.Name, Server: "example.org"}
 	ours := make(map[stix.ID]stix.Object)
