@@ -170,6 +170,18 @@ func (s *Scene) Stops() {
 	if s.run == nil {
 		return
 	}
+	// A signal that comes before the program can hear it is not what a story is about.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.t.Context()), time.Minute)
+	defer cancel()
+	run := s.run
+	go func() {
+		select {
+		case <-run.Done():
+			cancel() // nothing more will be logged
+		case <-ctx.Done():
+		}
+	}()
+	_, _ = s.run.Stderr.Await(ctx, func(line string) bool { return strings.Contains(line, `"starting"`) })
 	_ = s.run.Signal(syscall.SIGTERM) // or it has ended by itself
 	s.Ends()
 }
