@@ -38,7 +38,8 @@ func (f *fetcher) turn(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("look for attachments: %w", err)
 	}
-	group, ctx := errgroup.WithContext(ctx)
+	// One that fails does not cancel the others: they may be nearly done.
+	var group errgroup.Group
 	for _, a := range wanted {
 		group.Go(func() error { return f.fetch(ctx, a) })
 	}
@@ -68,12 +69,16 @@ func (f *fetcher) fetch(ctx context.Context, a timeline.Attachment) error {
 		return f.ledger.Lose(ctx, a, string(e.Reason))
 	}
 	c := classify(err)
+	// The row waits also where the whole loop is to: it may be the only one of its kind,
+	// such as a file on another host.
+	if _, failed := f.ledger.DeferAttachment(ctx, a, ledger.Class(c.class), "fetch"); failed != nil {
+		return errors.Join(err, failed)
+	}
 	if c.class == "rate_limited" || c.class == "unauthorized" {
 		return err
 	}
 	log.WarnContext(ctx, "fetching an attachment failed", slog.String("class", c.class), slog.Any("err", err))
-	_, err = f.ledger.DeferAttachment(ctx, a, ledger.Class(c.class), "fetch")
-	return err
+	return nil
 }
 
 // keep stores the row of a fetched file, or drops the file where policy or a newer

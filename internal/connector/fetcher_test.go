@@ -1,0 +1,76 @@
+package connector_test
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/matrix-connector/matrix-connector/internal/matrix/matrixtest"
+)
+
+// withFiles counts the bundles below a folder that hold a file.
+func withFiles(root string) (n int) {
+	found, _ := filepath.Glob(filepath.Join(root, "messages", "*", "*.json")) // the pattern is good
+	for _, path := range found {
+		if data, err := os.ReadFile(path); err == nil && bytes.Contains(data, []byte("x_opencti_files")) {
+			n++
+		}
+	}
+	return n
+}
+
+func TestAFileThatIsRefusedForeverHoldsUpNoOther(t *testing.T) {
+	for name, fault := range map[string]matrixtest.Fault{
+		"as too often asked for": {Status: http.StatusTooManyRequests, Code: "M_LIMIT_EXCEEDED", RetryAfterMS: 100},
+		"for want of a token":    {Status: http.StatusUnauthorized},
+	} {
+		t.Run(name, func(t *testing.T) {
+			hs := homeserver(t)
+			user := hs.Account("alice", "secret")
+			room := hs.NewRoom(user, matrixtest.RoomOptions{Name: "Square"})
+			room.Join(hs.UserID("bot"))
+			stuck := hs.Upload([]byte("stuck"), "text/plain")
+			fault.On, fault.Path = matrixtest.MediaDownload, stuck.FileID
+			hs.Inject(fault)
+			hs.Inject(matrixtest.Fault{On: matrixtest.MediaDownload, Delay: 300 * time.Millisecond}) // the others are on their way meanwhile
+			room.Send(user, "m.room.message", map[string]any{"msgtype": "m.file", "body": "stuck.txt", "url": stuck.String()})
+			want := []string{"[file: stuck.txt]"}
+			for _, text := range []string{"a", "b", "c", "d", "e"} {
+				file := text + ".txt"
+				room.Send(user, "m.room.message", map[string]any{"msgtype": "m.file", "body": file, "url": hs.Upload([]byte(text), "text/plain").String()})
+				want = append(want, "[file: "+file+"] | "+file+" = "+text)
+			}
+			slices.Sort(want)
+			store, output := t.TempDir(), t.TempDir()
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			stop, told := context.WithCancel(ctx)
+			defer told()
+			go func() {
+				defer told()
+				for stop.Err() == nil {
+					if withFiles(output) == len(want)-1 {
+						return
+					}
+					select {
+					case <-time.After(50 * time.Millisecond):
+					case <-stop.Done():
+					}
+				}
+			}()
+			if log, err := export(t, stop, hs, store, output, true); err != nil {
+				t.Fatalf("%v\n%s", err, log)
+			}
+			if diff := cmp.Diff(want, exported(t, output)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
