@@ -11,7 +11,7 @@ import (
 //
 // It holds no work: what failed is due in the ledger, or is asked for again with
 // the same token. The waits are 1, 2, 4, 8, 16, 32 and then 60 seconds, or what
-// the other side asks for where it does.
+// the other side asks for where it does, up to an hour.
 type pace struct {
 	log      *slog.Logger
 	what     string // constant phrase for the log, e.g. "sync"
@@ -25,6 +25,7 @@ type pace struct {
 const (
 	firstWait   = time.Second
 	longestWait = time.Minute
+	longestAsk  = time.Hour // a date with a wrong year would end the loop
 	logAgain    = 10 * time.Minute
 )
 
@@ -50,7 +51,7 @@ func (p *pace) after(err error, c classified) time.Duration {
 	wait := firstWait << min(p.failures, 6)
 	wait = min(wait, longestWait)
 	if c.delay > 0 {
-		wait = c.delay
+		wait = min(c.delay, longestAsk)
 	}
 	p.failures++
 	now := p.now()

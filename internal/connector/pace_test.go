@@ -89,3 +89,10 @@ func TestAnIndividualIsForeignWhenItsNameDiffersInCase(t *testing.T) {
 		}
 	}
 }
+
+func TestNobodyCanAskForMoreThanAnHour(t *testing.T) {
+	p := connector.NewPace(slog.New(slog.DiscardHandler), time.Now)
+	if got := p.After(errors.New("busy"), "rate_limited", 68*365*24*time.Hour); got != time.Hour {
+		t.Errorf("waits %s", got)
+	}
+}
