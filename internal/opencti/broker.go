@@ -39,6 +39,9 @@ func dialBroker(ctx context.Context, b broker) (wire, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	w := &amqpWire{dead: make(chan struct{})}
+	// The library's handshake knows no context.
+	stop := func() bool { return false }
+	defer func() { stop() }()
 	scheme := "amqp"
 	properties := amqp.NewConnectionProperties()
 	properties.SetClientConnectionName("matrix-connector")
@@ -54,6 +57,7 @@ func dialBroker(ctx context.Context, b broker) (wire, error) {
 				return nil, err
 			}
 			w.raw = conn
+			stop = context.AfterFunc(ctx, func() { _ = conn.Close() })
 			// The library clears the deadline once the protocol is open.
 			deadline, _ := ctx.Deadline()
 			return conn, conn.SetDeadline(deadline)
@@ -72,6 +76,9 @@ func dialBroker(ctx context.Context, b broker) (wire, error) {
 	if err != nil {
 		if w.raw != nil {
 			_ = w.raw.Close() // the library leaves it open after a refused password
+		}
+		if ended := ctx.Err(); ended != nil {
+			err = ended
 		}
 		return nil, brokerError(opDial, err)
 	}
