@@ -29,7 +29,8 @@ func (s *scene) pictures(names ...string) {
 	}
 	for _, a := range wanted {
 		key := attachment.NewEncryptedFile()
-		cipher := key.Encrypt([]byte(a.File.Name))
+		cipher := []byte(a.File.Name)
+		key.EncryptInPlace(cipher)
 		entry, err := s.store.Spool().Create()
 		if err != nil {
 			s.t.Fatal(err)
