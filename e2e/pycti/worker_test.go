@@ -131,7 +131,7 @@ func publish(t *testing.T, p *openctitest.Platform, b openctitest.Broker, work, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	ch, err := conn.Channel()
 	if err != nil {
 		t.Fatal(err)

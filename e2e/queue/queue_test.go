@@ -35,14 +35,14 @@ func withBroker(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	if broker, err = parts.StartRabbitMQ(ctx, dir); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer broker.Close()
+	defer func() { _ = broker.Close() }()
 	return m.Run()
 }
 
@@ -124,7 +124,7 @@ func (s *bench) publish(urls ...string) error {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	ch, err := conn.Channel()
 	if err != nil {
 		s.t.Fatal(err)
