@@ -11,7 +11,7 @@ import (
 
 func TestWhatWasSaidWhileTheBotWasAwayIsFilledIn(t *testing.T) {
 	t.Parallel()
-	s := scene.New(t, scene.Config{})
+	s := scene.New(t, scene.Config{Synapse: true})
 	alice := s.Town.Moves("alice")
 	s.Starts()
 	open := joined(s, alice, "Incident 7")

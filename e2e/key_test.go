@@ -25,7 +25,7 @@ func TestALateRoomKeyMakesItsMessageReadable(t *testing.T) {
 
 func TestALateRoomKeyIsWorkedOffAfterARestartToo(t *testing.T) {
 	t.Parallel()
-	s := scene.New(t, scene.Config{})
+	s := scene.New(t, scene.Config{Synapse: true})
 	alice := s.Town.Moves("alice")
 	s.Starts()
 	room := joined(s, alice, "War room", people.Encrypted())

@@ -14,7 +14,7 @@ import (
 
 func TestTheDeviceSurvivesRestarts(t *testing.T) {
 	t.Parallel()
-	s := scene.New(t, scene.Config{})
+	s := scene.New(t, scene.Config{Synapse: true})
 	alice := s.Town.Moves("alice")
 	s.Starts()
 	room := joined(s, alice, "War room", people.Encrypted())
@@ -33,7 +33,7 @@ func TestTheDeviceSurvivesRestarts(t *testing.T) {
 
 func TestSIGTERMDrainsAndTheRestIsNotLost(t *testing.T) {
 	t.Parallel()
-	s := scene.New(t, scene.Config{})
+	s := scene.New(t, scene.Config{Synapse: true})
 	alice := s.Town.Moves("alice")
 	s.Starts()
 	room := joined(s, alice, "War room", people.Encrypted())
@@ -47,7 +47,7 @@ func TestSIGTERMDrainsAndTheRestIsNotLost(t *testing.T) {
 
 func TestASecondSignalStopsAtOnce(t *testing.T) {
 	t.Parallel()
-	s := scene.New(t, scene.Config{})
+	s := scene.New(t, scene.Config{Synapse: true})
 	alice := s.Town.Moves("alice")
 	run := s.Starts()
 	room := joined(s, alice, "Incident 7")
@@ -78,7 +78,7 @@ func TestASecondSignalStopsAtOnce(t *testing.T) {
 
 func TestASecondConnectorOfTheSameDeviceWaitsUntilTheFirstHasEnded(t *testing.T) {
 	t.Parallel()
-	s := scene.New(t, scene.Config{})
+	s := scene.New(t, scene.Config{Synapse: true})
 	alice := s.Town.Moves("alice")
 	first := s.Starts()
 	room := joined(s, alice, "War room", people.Encrypted())

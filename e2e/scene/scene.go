@@ -24,7 +24,8 @@ const Patience = 2 * time.Minute
 
 // Config chooses the parts; its zero value is a good scene.
 type Config struct {
-	// Synapse instead of Dendrite.
+	// Synapse instead of Dendrite. Stories in which the connector ends or is cut off
+	// inside a /sync want it: Dendrite on SQLite may stop answering after that.
 	Synapse bool
 	// Generation of the platform; 0 is the newest.
 	Generation openctitest.Generation
