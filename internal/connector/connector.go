@@ -43,6 +43,7 @@ type Connector struct {
 
 	// Set by open, in this order.
 	store   *store.Store
+	unlock  func() error
 	ledger  *ledger.Ledger
 	account *matrix.Account
 	invites *matrix.Invites
@@ -142,6 +143,9 @@ func (c *Connector) open(ctx context.Context) (err error) {
 		c.log.WarnContext(ctx, "the store is sealed with a key that lies beside it: a stolen disk is readable",
 			slog.String("setting", "MATRIX_STORE_KEY"))
 	}
+	if err := c.alone(ctx); err != nil {
+		return err
+	}
 	start, history := s.Matrix.ImportStartDate.Since(c.now())
 	bound := start
 	if !history {
@@ -204,6 +208,20 @@ func (e *StoreError) Hint() string {
 	return "set MATRIX_STORE_PATH to a folder of its own for this; the bot gets a second device there"
 }
 
+// alone waits until no other process works on the store. Two of them would settle
+// each other's receipts and sweep each other's files.
+func (c *Connector) alone(ctx context.Context) (err error) {
+	p := pace{log: c.log, what: "start", now: c.now}
+	for {
+		if c.unlock, err = c.store.Lock("connector"); err == nil || !errors.Is(err, store.ErrLocked) {
+			return err
+		}
+		if !pause(ctx, p.after(err, classified{class: "temporary"}), nil) {
+			return ctx.Err()
+		}
+	}
+}
+
 // sweep removes files from the spool that no row names: what a crash left.
 func (c *Connector) sweep(ctx context.Context) error {
 	named, err := c.ledger.Spooled(ctx)
@@ -228,6 +246,9 @@ func (c *Connector) close() error {
 	}
 	if c.account != nil {
 		errs = append(errs, c.account.Close())
+	}
+	if c.unlock != nil {
+		errs = append(errs, c.unlock())
 	}
 	if c.store != nil {
 		errs = append(errs, c.store.Close())

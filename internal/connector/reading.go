@@ -93,7 +93,7 @@ func (c *Connector) openAccount(ctx context.Context) error {
 		}
 		why := classify(err)
 		if ctx.Err() != nil || why.class == "permanent" || why.class == "unauthorized" {
-			return fmt.Errorf("open account: %w", err)
+			return err // it names itself
 		}
 		if !pause(ctx, p.after(err, why), nil) {
 			return ctx.Err()

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,14 +19,15 @@ import (
 	"github.com/matrix-connector/matrix-connector/internal/config"
 	"github.com/matrix-connector/matrix-connector/internal/connector"
 	"github.com/matrix-connector/matrix-connector/internal/matrix/matrixtest"
+	"github.com/matrix-connector/matrix-connector/internal/store"
 )
 
 // export runs an export to its end, or until stop, and gives the log.
-func export(t *testing.T, ctx context.Context, hs *matrixtest.Server, store, output string, follow bool) (string, error) {
+func export(t *testing.T, ctx context.Context, hs *matrixtest.Server, path, output string, follow bool) (string, error) {
 	t.Helper()
 	settings, err := config.Load(config.Input{Purpose: config.ForDirectory, Environ: []string{
 		"MATRIX_SERVER=" + hs.URL(), "MATRIX_USER_ID=" + hs.UserID("bot").String(), "MATRIX_PASSWORD=secret",
-		"MATRIX_STORE_PATH=" + store, "MATRIX_STORE_KEY=" + strings.Repeat("k", 32), "MATRIX_INVITE_FROM=*:" + hs.Name(),
+		"MATRIX_STORE_PATH=" + path, "MATRIX_STORE_KEY=" + strings.Repeat("k", 32), "MATRIX_INVITE_FROM=*:" + hs.Name(),
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -210,6 +212,71 @@ func TestAConnectorStopsWhenToldAndGoesOnWhereItWas(t *testing.T) {
 		t.Fatalf("%v\n%s", err, log)
 	}
 	if diff := cmp.Diff(want, exported(t, output)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// listener is a log that tells when it hears a word.
+type listener struct {
+	word  string
+	once  sync.Once
+	heard chan struct{}
+}
+
+func (l *listener) Write(line []byte) (int, error) {
+	if strings.Contains(string(line), l.word) {
+		l.once.Do(func() { close(l.heard) })
+	}
+	return len(line), nil
+}
+
+func TestASecondProcessTouchesNothingUntilTheFirstHasEnded(t *testing.T) {
+	hs := homeserver(t)
+	user := hs.Account("alice", "secret")
+	room := hs.NewRoom(user, matrixtest.RoomOptions{Name: "Square"})
+	room.Join(hs.UserID("bot"))
+	room.Say(user, "hello")
+	path, output := t.TempDir(), t.TempDir()
+	first, err := store.Open(t.Context(), store.Config{Path: path, Key: []byte(strings.Repeat("k", 32))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	release, err := first.Lock("connector")
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings, err := config.Load(config.Input{Purpose: config.ForDirectory, Environ: []string{
+		"MATRIX_SERVER=" + hs.URL(), "MATRIX_USER_ID=" + hs.UserID("bot").String(), "MATRIX_PASSWORD=secret",
+		"MATRIX_STORE_PATH=" + path, "MATRIX_STORE_KEY=" + strings.Repeat("k", 32),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	waits := &listener{word: store.ErrLocked.Error(), heard: make(chan struct{})}
+	second, err := connector.New(connector.Config{
+		Settings: settings, Output: output, Log: slog.New(slog.NewTextHandler(waits, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- second.Run(t.Context()) }()
+	select {
+	case err := <-ended:
+		t.Fatalf("ended beside the first: %v", err)
+	case <-waits.heard:
+	}
+	if n := messages(output); n != 0 {
+		t.Errorf("%d messages exported beside the first", n)
+	}
+	if err := release(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"hello"}, exported(t, output)); diff != "" {
 		t.Error(diff)
 	}
 }
