@@ -32,11 +32,10 @@ const postColumns = `p.id, p.room, p.author, p.event, p.live, p.reply, p.thread,
 
 func scanPost(row dbutil.Scannable, more ...any) (postRow, error) {
 	var p postRow
-	columns := []any{
+	err := row.Scan(slices.Concat([]any{
 		&p.id, &p.room, &p.author, &p.event, &p.live, &p.reply, &p.thread, &p.saidReply, &p.saidThread, &p.hold,
 		&p.state, &p.dueAt, &p.revision, &p.landed,
-	}
-	err := row.Scan(append(columns, more...)...)
+	}, more)...)
 	return p, err
 }
 

@@ -171,7 +171,7 @@ func TestWhoWaitsForATransactionCanGiveUp(t *testing.T) {
 	err := n.s.Do(t.Context(), func(context.Context) error {
 		waiting, cancel := context.WithCancel(context.Background())
 		cancel()
-		return n.s.Do(waiting, func(context.Context) error {
+		return n.s.Do(waiting, func(context.Context) error { //nolint:contextcheck // it waits with a context of its own
 			t.Error("a second transaction ran inside the first")
 			return nil
 		})
@@ -227,7 +227,7 @@ func TestReadersDoNotWaitForTheWriter(t *testing.T) {
 		if err := n.write(ctx, "inside"); err != nil {
 			return err
 		}
-		if got := n.read(t); !slices.Equal(got, []string{"before"}) {
+		if got := n.read(t); !slices.Equal(got, []string{"before"}) { //nolint:contextcheck // it reads outside of the transaction
 			t.Errorf("a reader outside sees %q", got)
 		}
 		return nil

@@ -186,7 +186,7 @@ func readRelation(self id.EventID, content fields) relation {
 	target := relates.event("event_id")
 	kind, _ := relates.text("rel_type")
 	reply := relates.object("m.in_reply_to").event("event_id")
-	switch event.RelationType(kind) {
+	switch event.RelationType(kind) { //nolint:exhaustive // the others relate nothing that is read here
 	case event.RelReplace:
 		if target != self {
 			r.replaces = target

@@ -31,7 +31,7 @@ func readMessage(item *Item, e Event, content fields) error {
 		kind = KindOther
 	}
 	item.Kind = kind
-	switch kind {
+	switch kind { //nolint:exhaustive // the others are their text
 	case KindImage, KindFile, KindAudio, KindVideo:
 		readMedia(item, content)
 		return nil
