@@ -14,7 +14,7 @@ func BenchmarkIngestAMessageAndItsRelation(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer p.Close()
+	defer func() { _ = p.Close() }()
 	room := "channel--14e5bc08-21ec-5b28-99c8-d4d30252c22f"
 	if err := p.Import("connector", `{"type":"channel","name":"general"}`); err != nil {
 		b.Fatal(err)

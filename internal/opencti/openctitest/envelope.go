@@ -2,6 +2,7 @@ package openctitest
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -32,7 +33,7 @@ func (p *Platform) decode(body []byte) (*envelope, error) {
 	}
 	d, ok := v.(*dict)
 	if !ok {
-		return nil, fmt.Errorf("envelope is no JSON object")
+		return nil, errors.New("envelope is no JSON object")
 	}
 	for _, k := range requiredKeys {
 		if _, ok := d.values[k]; !ok {
@@ -67,7 +68,7 @@ func (p *Platform) decode(body []byte) (*envelope, error) {
 	}
 	e.bundle, ok = content.(*dict)
 	if !ok {
-		return nil, fmt.Errorf("content is no bundle")
+		return nil, errors.New("content is no bundle")
 	}
 	p.checkBundle(e)
 	return e, nil

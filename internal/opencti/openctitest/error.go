@@ -1,6 +1,9 @@
 package openctitest
 
-import "fmt"
+import (
+	"fmt"
+	"maps"
+)
 
 // platformError is an error of the platform, as it stands in errors[] of an answer
 // and, by way of the worker, in the errors of a work.
@@ -19,9 +22,7 @@ func (f *platformError) Error() string { return f.code + ": " + f.message }
 
 func business(code, message string, status int, data map[string]any) *platformError {
 	d := map[string]any{"http_status": status, "genre": "BUSINESS"}
-	for k, v := range data {
-		d[k] = v
-	}
+	maps.Copy(d, data)
 	return &platformError{code: code, message: message, data: d}
 }
 
@@ -73,9 +74,7 @@ func (f *platformError) entry(path []any) map[string]any {
 	if f.data != nil {
 		ext["data"] = f.data
 	}
-	for k, v := range f.more {
-		ext[k] = v
-	}
+	maps.Copy(ext, f.more)
 	e := map[string]any{"message": f.message, "extensions": ext, "name": f.code}
 	if len(f.at) > 0 && !f.bare {
 		l := make([]any, len(f.at))

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -19,10 +20,10 @@ const connectorID = "5e55a000-0000-4000-8000-000000000001"
 // started registers a connector and opens a work that expects n items.
 func started(t *testing.T, p *openctitest.Platform, n int) string {
 	t.Helper()
-	ask(t, p, "connector", `mutation { registerConnector(input: { id: "`+connectorID+`", name: "Matrix", type: EXTERNAL_IMPORT, scope: ["matrix"] }) { id } }`, nil)
-	_, r := ask(t, p, "connector", `mutation { workAdd(connectorId: "`+connectorID+`", friendlyName: "batch") { id } }`, nil)
+	ask(t, p, `mutation { registerConnector(input: { id: "`+connectorID+`", name: "Matrix", type: EXTERNAL_IMPORT, scope: ["matrix"] }) { id } }`, nil)
+	r := ask(t, p, `mutation { workAdd(connectorId: "`+connectorID+`", friendlyName: "batch") { id } }`, nil)
 	work, _ := value(r, "data", "workAdd", "id").(string)
-	ask(t, p, "connector", fmt.Sprintf(`mutation { workEdit(id: "%s") { addExpectations(expectations: %d) } }`, work, n), nil)
+	ask(t, p, fmt.Sprintf(`mutation { workEdit(id: "%s") { addExpectations(expectations: %d) } }`, work, n), nil)
 	return work
 }
 
@@ -126,11 +127,11 @@ func TestFaultsOfCalls(t *testing.T) {
 				ctx, cancel = context.WithTimeout(ctx, 50*time.Millisecond)
 				defer cancel()
 			}
-			status, text, err := post(ctx, p, "connector", "application/json", about)
+			status, text, err := post(ctx, p, about)
 			if (err != nil) != (c.status == 0) || status != c.status && c.status != 0 || !strings.Contains(string(text), c.body) {
 				t.Errorf("status %d, body %s, error %v", status, text, err)
 			}
-			if status, text, err = post(t.Context(), p, "connector", "application/json", about); err != nil || status != 200 || !bytes.Contains(text, []byte("7.260318.0")) {
+			if status, text, err = post(t.Context(), p, about); err != nil || status != 200 || !bytes.Contains(text, []byte("7.260318.0")) {
 				t.Errorf("after the fault: %d %s %v", status, text, err)
 			}
 		})
@@ -145,10 +146,10 @@ func TestALostAnswerLeavesTheCallCarriedOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := post(t.Context(), p, "connector", "application/json", body); err == nil {
+	if _, _, err := post(t.Context(), p, body); err == nil {
 		t.Error("the answer came")
 	}
-	_, r := ask(t, p, "connector", `query { work(id: "`+work+`") { messages { message } } }`, nil)
+	r := ask(t, p, `query { work(id: "`+work+`") { messages { message } } }`, nil)
 	if value(r, "data", "work", "messages", 0, "message") != "done" || fault.Hits() != 1 || p.Calls("workEdit.toProcessed") != 1 {
 		t.Errorf("work: %v, hits %d", r, fault.Hits())
 	}
@@ -157,7 +158,7 @@ func TestALostAnswerLeavesTheCallCarriedOut(t *testing.T) {
 func TestMisuseIsAViolation(t *testing.T) {
 	valid := media("$a", "hello")
 	for name, c := range map[string]struct {
-		change func(envelope map[string]any, object map[string]any)
+		change func(envelope, object map[string]any)
 		want   string
 	}{
 		"an unknown key of the envelope":     {func(e, _ map[string]any) { e["priority"] = 1 }, "unknown key priority"},
@@ -172,9 +173,7 @@ func TestMisuseIsAViolation(t *testing.T) {
 			p := newPlatform(t, openctitest.Config{})
 			work := started(t, p, 1)
 			object := map[string]any{}
-			for k, v := range valid {
-				object[k] = v
-			}
+			maps.Copy(object, valid)
 			env := map[string]any{}
 			c.change(env, object)
 			var whole map[string]any
@@ -203,11 +202,11 @@ func TestMisuseIsAViolation(t *testing.T) {
 func TestExpectationsAddedTwiceAndItemsBeforeThemAreViolations(t *testing.T) {
 	p := newPlatform(t, openctitest.Config{})
 	work := started(t, p, 1)
-	ask(t, p, "connector", `mutation { workEdit(id: "`+work+`") { addExpectations(expectations: 1) } }`, nil)
+	ask(t, p, `mutation { workEdit(id: "`+work+`") { addExpectations(expectations: 1) } }`, nil)
 	if v := fmt.Sprint(p.TakeViolations()); !strings.Contains(v, "expectations were added 2 times") {
 		t.Errorf("violations: %s", v)
 	}
-	_, r := ask(t, p, "connector", `mutation { workAdd(connectorId: "`+connectorID+`", friendlyName: "batch") { id } }`, nil)
+	r := ask(t, p, `mutation { workAdd(connectorId: "`+connectorID+`", friendlyName: "batch") { id } }`, nil)
 	if err := sent(t, p, value(r, "data", "workAdd", "id").(string), media("$a", "x")); err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +239,7 @@ func TestAwaitReturnsWhenTheConditionComesTrue(t *testing.T) {
 
 func TestTLSIsTrustedByTheAuthorityAlone(t *testing.T) {
 	p := newPlatform(t, openctitest.Config{TLS: true})
-	if _, _, err := post(t.Context(), p, "connector", "application/json", []byte(`{}`)); err == nil {
+	if _, _, err := post(t.Context(), p, []byte(`{}`)); err == nil {
 		t.Error("an unknown authority was trusted")
 	}
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: trusting(t, p.CA())}}

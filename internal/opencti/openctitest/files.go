@@ -81,7 +81,7 @@ func (p *Platform) fileMarkings(a *account, ids []string) ([]string, error) {
 			if m != nil && p.gen == Gen7 {
 				at = m.internal
 			}
-			var have []any
+			var have []any //nolint:prealloc // a message; null where there is none
 			for _, x := range a.allowed {
 				have = append(have, x, p.graph.entities[x].standard)
 			}

@@ -18,7 +18,7 @@ var builtin = []struct {
 }
 
 func (p *Platform) addMarkings() []*entity {
-	var out []*entity
+	out := make([]*entity, 0, len(builtin))
 	for _, m := range builtin {
 		out = append(out, p.add(&entity{kind: markingKind, standard: "marking-definition--" + m.id, fields: map[string]any{
 			"definition": m.definition, "definition_type": m.kind, "x_opencti_color": m.color, "x_opencti_order": m.order,

@@ -1,6 +1,9 @@
 package openctitest
 
-import "time"
+import (
+	"maps"
+	"time"
+)
 
 // mutations are the fields of Mutation for one user.
 func (p *Platform) mutations(a *account) map[string]any {
@@ -55,9 +58,7 @@ func (p *Platform) mutations(a *account) map[string]any {
 			return nil, functional("Label is blank", nil)
 		}),
 	}
-	for k, v := range p.additions(a) {
-		m[k] = v
-	}
+	maps.Copy(m, p.additions(a))
 	return m
 }
 

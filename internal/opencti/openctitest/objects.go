@@ -1,6 +1,9 @@
 package openctitest
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Object is an object or relation of the graph as a test sees it.
 type Object struct {
@@ -100,26 +103,25 @@ func (p *Platform) Object(id string) (Object, bool) {
 func (p *Platform) Objects(entityTypes ...string) []Object {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var out []Object
-	for _, e := range p.graph.all(func(e *entity) bool {
+	return p.snapshots(p.graph.all(func(e *entity) bool {
 		switch e.kind {
 		case markingKind, labelKind, referenceKind:
 			return false
 		}
 		return len(entityTypes) == 0 || contains(entityTypes, e.entityType())
-	}) {
+	}))
+}
+
+func (p *Platform) snapshots(all []*entity) []Object {
+	out := slices.Grow([]Object(nil), len(all))
+	for _, e := range all {
 		out = append(out, p.snapshot(e))
 	}
 	return out
 }
 
 func contains(l []string, s string) bool {
-	for _, x := range l {
-		if x == s {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(l, s)
 }
 
 // Relations are the relations between two objects, each named by any id; an
@@ -131,13 +133,9 @@ func (p *Platform) Relations(from, to, relationType string) []Object {
 		e := p.graph.entities[internal]
 		return arg == "" || e != nil && e.answers(arg)
 	}
-	var out []Object
-	for _, e := range p.graph.all(func(e *entity) bool {
+	return p.snapshots(p.graph.all(func(e *entity) bool {
 		return e.kind == relationKind && end(from, e.from) && end(to, e.to) && (relationType == "" || e.relation == relationType)
-	}) {
-		out = append(out, p.snapshot(e))
-	}
-	return out
+	}))
 }
 
 // Files are the files of an object, named by any id, newest first.

@@ -31,14 +31,14 @@ func newPlatform(t *testing.T, cfg openctitest.Config) *openctitest.Platform {
 	return p
 }
 
-// ask posts a GraphQL request and returns status and decoded body.
-func ask(t *testing.T, p *openctitest.Platform, user, query string, vars map[string]any) (int, map[string]any) {
+// ask posts a GraphQL request of the connector's user and returns the decoded body.
+func ask(t *testing.T, p *openctitest.Platform, query string, vars map[string]any) map[string]any {
 	t.Helper()
 	body, err := json.Marshal(map[string]any{"query": query, "variables": vars})
 	if err != nil {
 		t.Fatal(err)
 	}
-	status, text, err := post(t.Context(), p, user, "application/json", body)
+	_, text, err := post(t.Context(), p, body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,18 +46,16 @@ func ask(t *testing.T, p *openctitest.Platform, user, query string, vars map[str
 	if err := json.Unmarshal(text, &out); err != nil {
 		t.Fatalf("%s: %v", text, err)
 	}
-	return status, out
+	return out
 }
 
-func post(ctx context.Context, p *openctitest.Platform, user, kind string, body []byte) (int, []byte, error) {
+func post(ctx context.Context, p *openctitest.Platform, body []byte) (int, []byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.URL()+"/graphql", bytes.NewReader(body))
 	if err != nil {
 		return 0, nil, err
 	}
-	req.Header.Set("Content-Type", kind)
-	if user != "" {
-		req.Header.Set("Authorization", "Bearer "+p.Token(user))
-	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", "Bearer "+p.Token("connector"))
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return 0, nil, err
@@ -115,27 +113,27 @@ func TestAWorkFromRegistrationToReadBack(t *testing.T) {
 		t.Run(fmt.Sprint(g), func(t *testing.T) {
 			p := newPlatform(t, openctitest.Config{Generation: g})
 			const id = "5e55a000-0000-4000-8000-000000000001"
-			_, r := ask(t, p, "connector", `mutation R($i: RegisterConnectorInput!) { registerConnector(input: $i) { id connector_user_id config { push } } }`,
+			r := ask(t, p, `mutation R($i: RegisterConnectorInput!) { registerConnector(input: $i) { id connector_user_id config { push } } }`,
 				map[string]any{"i": map[string]any{"id": id, "name": "Matrix", "type": "EXTERNAL_IMPORT", "scope": []string{"matrix"}}})
 			if got := value(r, "data", "registerConnector", "connector_user_id"); got != p.UserID("connector") {
 				t.Fatalf("registration: %v", r)
 			}
-			_, r = ask(t, p, "connector", `mutation { workAdd(connectorId: "`+id+`", friendlyName: "batch") { id } }`, nil)
+			r = ask(t, p, `mutation { workAdd(connectorId: "`+id+`", friendlyName: "batch") { id } }`, nil)
 			work, _ := value(r, "data", "workAdd", "id").(string)
-			ask(t, p, "connector", `mutation { workEdit(id: "`+work+`") { addExpectations(expectations: 1) } }`, nil)
+			ask(t, p, `mutation { workEdit(id: "`+work+`") { addExpectations(expectations: 1) } }`, nil)
 			if err := p.Ingest(envelope(p.UserID("connector"), work, media("$a:example.org", "hello"))); err != nil {
 				t.Fatal(err)
 			}
 			poll := `query { work(id: "` + work + `") { status tracking { import_expected_number import_processed_number } } }`
-			_, r = ask(t, p, "connector", poll, nil)
+			r = ask(t, p, poll, nil)
 			if value(r, "data", "work", "status") != "progress" || value(r, "data", "work", "tracking", "import_processed_number") != 1.0 {
 				t.Errorf("first poll after the last item: %v", r)
 			}
-			_, r = ask(t, p, "connector", poll, nil)
+			r = ask(t, p, poll, nil)
 			if value(r, "data", "work", "status") != "complete" {
 				t.Errorf("second poll: %v", r)
 			}
-			_, r = ask(t, p, "connector", `query($ids: [Any!]!) { stixObjectOrStixRelationships(first: 5, filters: { mode: and, filterGroups: [], filters: [{ key: ["ids"], values: $ids, operator: eq, mode: or }] }) { edges { node { __typename ... on MediaContent { url content } } } } }`,
+			r = ask(t, p, `query($ids: [Any!]!) { stixObjectOrStixRelationships(first: 5, filters: { mode: and, filterGroups: [], filters: [{ key: ["ids"], values: $ids, operator: eq, mode: or }] }) { edges { node { __typename ... on MediaContent { url content } } } } }`,
 				map[string]any{"ids": []string{"media-content--140589d8-2448-58f9-99d9-f6ec49343aa2"}})
 			node := value(r, "data", "stixObjectOrStixRelationships", "edges", 0, "node")
 			if value(node, "__typename") != "MediaContent" || value(node, "content") != "hello" {
@@ -165,7 +163,7 @@ func TestServeEndsWithItsContextAndTellsOfViolations(t *testing.T) {
 				done <- openctitest.Serve(ctx, openctitest.Config{Generation: openctitest.Gen7}, func(p *openctitest.Platform) { listening <- p })
 			}()
 			p := <-listening
-			if _, _, err := post(ctx, p, "connector", "application/json", []byte(c.query)); err != nil {
+			if _, _, err := post(ctx, p, []byte(c.query)); err != nil {
 				t.Fatal(err)
 			}
 			cancel()

@@ -104,7 +104,7 @@ func (p *Platform) workByID(args map[string]any) (any, error) {
 }
 
 func (p *Platform) meView(a *account) *object {
-	var caps []*object
+	caps := make([]*object, 0, len(a.Capabilities))
 	for _, c := range a.Capabilities {
 		caps = append(caps, &object{typ: "Capability", fields: map[string]any{"name": c, "id": c, "entity_type": "Capability", "standard_id": c}})
 	}

@@ -175,6 +175,7 @@ func (r *replay) register(t *testing.T, id, as string) {
 }
 
 func (r *replay) entry(t *testing.T, e *entry) {
+	t.Helper()
 	r.base = r.clock.now().Add(time.Minute)
 	for i, s := range e.Steps {
 		r.played[fmt.Sprintf("%s %s/%d", r.version, e.Name, i)] = true

@@ -32,7 +32,7 @@ var generations = []struct {
 
 func fullSchema(t *testing.T, file string) *ast.Schema {
 	t.Helper()
-	dir := os.Getenv("OPENCTI_SCHEMAS")
+	dir := os.Getenv("OPENCTI_SCHEMAS") //nolint:forbidigo // a test has no settings
 	if dir == "" {
 		t.Skip("OPENCTI_SCHEMAS is not set: the vendor's full schemas are not part of this repository")
 	}

@@ -10,7 +10,7 @@ import (
 // or a demonstration. It calls ready once the platform listens. What the client
 // has done wrong is the error that it returns.
 func Serve(ctx context.Context, cfg Config, ready func(*Platform)) error {
-	p, err := New(cfg)
+	p, err := New(cfg) //nolint:contextcheck // Run and Close end what New starts
 	if err != nil {
 		return err
 	}

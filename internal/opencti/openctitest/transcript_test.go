@@ -59,7 +59,7 @@ type publish struct {
 // trim reads a recording and keeps what the replay needs.
 func trim(t *testing.T, file, to string) {
 	t.Helper()
-	dir := os.Getenv("OPENCTI_SCHEMAS")
+	dir := os.Getenv("OPENCTI_SCHEMAS") //nolint:forbidigo // a test has no settings
 	if dir == "" {
 		t.Fatal("-update needs OPENCTI_SCHEMAS")
 	}
@@ -129,7 +129,7 @@ func loadTranscript(t *testing.T, file string) transcript {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	z, err := gzip.NewReader(f)
 	if err != nil {
 		t.Fatal(err)

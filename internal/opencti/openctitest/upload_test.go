@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"mime/multipart"
 	"net/http"
 	"net/textproto"
@@ -27,9 +28,7 @@ const (
 func upload(t *testing.T, p *openctitest.Platform, vars map[string]any, name string, content io.Reader) (int, string) {
 	t.Helper()
 	all := map[string]any{"id": messageID, "file": nil}
-	for k, v := range vars {
-		all[k] = v
-	}
+	maps.Copy(all, vars)
 	ops, err := json.Marshal(map[string]any{"query": importPush, "variables": all})
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package openctitest
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 )
@@ -23,7 +24,7 @@ func (p *Platform) view(a *account, e *entity) *object {
 			return connection("File", p.fileViews(a, e), args), nil
 		}),
 		"externalReferences": resolver(func(args map[string]any) (any, error) {
-			var l []*object
+			l := make([]*object, 0, len(e.references))
 			for _, id := range e.references {
 				l = append(l, p.view(a, p.graph.entities[id]))
 			}
@@ -44,9 +45,7 @@ func (p *Platform) view(a *account, e *entity) *object {
 	for _, k := range e.kind.lists {
 		f[k] = orEmpty(e.list(k))
 	}
-	for k, v := range e.fields {
-		f[k] = v
-	}
+	maps.Copy(f, e.fields)
 	if e.kind == relationKind {
 		p.relationFields(a, e, f)
 	}
@@ -119,8 +118,9 @@ func creatorView(u *account) *object {
 }
 
 func (p *Platform) fileViews(a *account, e *entity) []*object {
-	var out []*object
-	for _, f := range p.filesOf(a, e) {
+	files := p.filesOf(a, e)
+	out := make([]*object, 0, len(files))
+	for _, f := range files {
 		out = append(out, p.fileView(a, f))
 	}
 	return out
@@ -158,7 +158,7 @@ func connection(typ string, nodes []*object, args map[string]any) *object {
 	if n, ok := number(args["first"]); ok && n < len(nodes) {
 		nodes = nodes[:n]
 	}
-	edges := []*object{}
+	edges := make([]*object, 0, len(nodes))
 	for i, n := range nodes {
 		edges = append(edges, &object{typ: typ + "Edge", fields: map[string]any{"node": n, "cursor": strconv.Itoa(skip + i + 1)}})
 	}

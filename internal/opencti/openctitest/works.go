@@ -2,6 +2,7 @@ package openctitest
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
@@ -46,8 +47,8 @@ func (p *Platform) workAdd(a *account, connectorID, name string) (*work, error) 
 	id := fmt.Sprintf("work_%s_%s", connectorID, stamp(now))
 	// The platform's ids have the resolution of a millisecond; two works of one
 	// millisecond would be one.
-	for n := time.Duration(1); p.works[id] != nil; n++ {
-		id = fmt.Sprintf("work_%s_%s", connectorID, stamp(now.Add(n*time.Millisecond)))
+	for later := time.Millisecond; p.works[id] != nil; later += time.Millisecond {
+		id = fmt.Sprintf("work_%s_%s", connectorID, stamp(now.Add(later)))
 	}
 	p.workOrder++
 	w := &work{id: id, connector: connectorID, name: name, order: p.workOrder, user: a.ID, status: "progress", timestamp: now, received: now, alive: true}
@@ -227,7 +228,7 @@ func maybe(t *time.Time) any {
 }
 
 func notes(l []note) []*object {
-	out := []*object{}
+	out := make([]*object, 0, len(l))
 	for _, n := range l {
 		f := map[string]any{"timestamp": stamp(n.at), "message": n.message, "source": nil, "sequence": nil}
 		if n.source != nil {
@@ -250,12 +251,8 @@ type Work struct {
 func (p *Platform) Works() []Work {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var all []*work
-	for _, w := range p.works {
-		all = append(all, w)
-	}
-	slices.SortFunc(all, func(a, b *work) int { return a.order - b.order })
-	var out []Work
+	all := slices.SortedFunc(maps.Values(p.works), func(a, b *work) int { return a.order - b.order })
+	out := slices.Grow([]Work(nil), len(all))
 	for _, w := range all {
 		v := Work{ID: w.id, Connector: w.connector, Name: w.name, Status: w.status}
 		if w.expected != nil {
