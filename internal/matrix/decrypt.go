@@ -120,7 +120,7 @@ func ciphertext(e wireEvent) bool {
 func (a *Account) decrypt(ctx context.Context, m *machine, out *timeline.Event, e wireEvent) (*timeline.Undecrypted, error) {
 	fields := map[string]json.RawMessage{}
 	if members(e.Content, func(key string, value json.RawMessage) { fields[key] = value }) != nil {
-		return &timeline.Undecrypted{Event: *out, Reason: timeline.ReasonMalformed}, nil
+		return &timeline.Undecrypted{Event: *out, Reason: timeline.ReasonMalformed}, nil //nolint:nilerr // the error is the row
 	}
 	// Read by hand: the library's type refuses the whole for a relation or a mention
 	// of the wrong shape.
@@ -138,11 +138,11 @@ func (a *Account) decrypt(ctx context.Context, m *machine, out *timeline.Event, 
 	}
 	calls := callsOf(ctx)
 	calls.session = nil
-	clear, err := m.olm.DecryptMegolmEvent(ctx, evt)
+	plain, err := m.olm.DecryptMegolmEvent(ctx, evt)
 	if broken := calls.err(); broken != nil {
 		return nil, broken
 	}
-	if err == nil && (clear.Type.Type == "" || len(clear.Type.Type) > maxID || tooDeep(clear.Content.VeryRaw)) {
+	if err == nil && (plain.Type.Type == "" || len(plain.Type.Type) > maxID || tooDeep(plain.Content.VeryRaw)) {
 		err = crypto.ErrCorruptedMegolmPayload
 	}
 	if err != nil {
@@ -154,11 +154,11 @@ func (a *Account) decrypt(ctx context.Context, m *machine, out *timeline.Event, 
 		}
 		return no, nil
 	}
-	out.Type = clear.Type.Type
-	out.Trust = megolmTrust(clear, calls.session)
-	if out.Content, err = withOuterRelation(clear.Content.VeryRaw, fields["m.relates_to"]); err != nil {
+	out.Type = plain.Type.Type
+	out.Trust = megolmTrust(plain, calls.session)
+	if out.Content, err = withOuterRelation(plain.Content.VeryRaw, fields["m.relates_to"]); err != nil {
 		no.Reason = timeline.ReasonMalformed
-		return no, nil
+		return no, nil //nolint:nilerr // the error is the row
 	}
 	relate(out)
 	return nil, nil
@@ -194,17 +194,17 @@ func undecrypted(err error) (timeline.UndecryptedReason, string) {
 // megolmTrust says how sure the sender of a decrypted event is. mautrix decrypts an
 // event that the homeserver has put under another sender's name, so that the owner
 // of the session is compared here.
-func megolmTrust(clear *event.Event, session *crypto.InboundGroupSession) timeline.Trust {
+func megolmTrust(plain *event.Event, session *crypto.InboundGroupSession) timeline.Trust {
 	if session == nil {
 		return timeline.TrustUnknown
 	}
 	if k := session.KeySource; k == id.KeySourceBackup || k == id.KeySourceImport || k == id.KeySourceForward {
 		return timeline.TrustBackup
 	}
-	if session.SourceUser != "" && session.SourceUser != clear.Sender {
+	if session.SourceUser != "" && session.SourceUser != plain.Sender {
 		return timeline.TrustMismatch
 	}
-	switch state := clear.Mautrix.TrustState; {
+	switch state := plain.Mautrix.TrustState; {
 	case state == id.TrustStateDeviceKeyMismatch:
 		return timeline.TrustMismatch
 	case state >= id.TrustStateCrossSignedTOFU:

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -135,7 +136,7 @@ func TestMalformedEventsAreRowsOfTheirOwn(t *testing.T) {
 // lies above it in the response, and would end all reading.
 func TestDeepNestingEndsOneEventOnly(t *testing.T) {
 	for _, levels := range []int{1_000, 9_990, 9_999, 30_000} {
-		t.Run(fmt.Sprint(levels), func(t *testing.T) {
+		t.Run(strconv.Itoa(levels), func(t *testing.T) {
 			s := newScene(t, matrixtest.Options{})
 			a := s.open()
 			event := func(name, content string) string {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -163,76 +164,114 @@ func TestAWalkEndsWhereItShould(t *testing.T) {
 		said  []string // recorded by the page, oldest first
 	}{
 		"a page goes on": {
-			limited, nil, page{"next", []any{at("b", 0), at("a", 0)}},
-			timeline.GapProgress{ID: 7, From: "next"}, []string{"a", "b"},
+			limited, nil,
+			page{"next", []any{at("b", 0), at("a", 0)}},
+			timeline.GapProgress{ID: 7, From: "next"},
+			[]string{"a", "b"},
 		},
 		"no end token ends it": {
-			limited, nil, page{"", []any{at("a", 0)}},
-			timeline.GapProgress{ID: 7, Done: true}, []string{"a"},
+			limited, nil,
+			page{"", []any{at("a", 0)}},
+			timeline.GapProgress{ID: 7, Done: true},
+			[]string{"a"},
 		},
 		"a token that leads to itself ends it": {
-			limited, nil, page{"from", []any{at("a", 0)}},
-			timeline.GapProgress{ID: 7, From: "from", Done: true}, []string{"a"},
+			limited, nil,
+			page{"from", []any{at("a", 0)}},
+			timeline.GapProgress{ID: 7, From: "from", Done: true},
+			[]string{"a"},
 		},
 		"an empty page goes on": {
-			limited, nil, page{"next", nil},
-			timeline.GapProgress{ID: 7, From: "next"}, nil,
+			limited, nil,
+			page{"next", nil},
+			timeline.GapProgress{ID: 7, From: "next"},
+			nil,
 		},
 		"an empty page without a token ends it": {
-			limited, nil, page{"", nil},
-			timeline.GapProgress{ID: 7, Done: true}, nil,
+			limited, nil,
+			page{"", nil},
+			timeline.GapProgress{ID: 7, Done: true},
+			nil,
 		},
 		"the neighbour ends it once the page is recorded": {
-			limited, nil, page{"next", []any{at("b", 0), at("until", 0), at("a", 0)}},
-			timeline.GapProgress{ID: 7, From: "next", Done: true}, []string{"a", "until", "b"},
+			limited, nil,
+			page{"next", []any{at("b", 0), at("until", 0), at("a", 0)}},
+			timeline.GapProgress{ID: 7, From: "next", Done: true},
+			[]string{"a", "until", "b"},
 		},
 		"the start of the room ends it": {
-			limited, nil, page{"next", []any{at("a", 0), ev{
+			limited, nil,
+			page{"next", []any{at("a", 0), ev{
 				"event_id": "$create", "sender": "@alice:test.example", "type": "m.room.create", "state_key": "", "content": ev{}, "origin_server_ts": 1,
 			}}},
-			timeline.GapProgress{ID: 7, From: "next", Done: true}, []string{"a"},
+			timeline.GapProgress{ID: 7, From: "next", Done: true},
+			[]string{"a"},
 		},
 		"one known event does not end it": {
-			limited, []string{"a"}, page{"next", []any{at("b", 0), at("a", 0)}},
-			timeline.GapProgress{ID: 7, From: "next"}, []string{"a", "b"},
+			limited,
+			[]string{"a"},
+			page{"next", []any{at("b", 0), at("a", 0)}},
+			timeline.GapProgress{ID: 7, From: "next"},
+			[]string{"a", "b"},
 		},
 		"a page of known events ends it": {
-			limited, []string{"a", "b"}, page{"next", []any{at("b", 0), at("a", 0)}},
-			timeline.GapProgress{ID: 7, From: "next", Done: true}, []string{"a", "b"},
+			limited,
+			[]string{"a", "b"},
+			page{"next", []any{at("b", 0), at("a", 0)}},
+			timeline.GapProgress{ID: 7, From: "next", Done: true},
+			[]string{"a", "b"},
 		},
 		"a known event among what shows no id does not end it": {
-			limited, []string{"a"}, page{"next", []any{at("a", 0), "5"}},
-			timeline.GapProgress{ID: 7, From: "next"}, []string{"a"},
+			limited,
+			[]string{"a"},
+			page{"next", []any{at("a", 0), "5"}},
+			timeline.GapProgress{ID: 7, From: "next"},
+			[]string{"a"},
 		},
 		"a page of known events does not end history": {
-			history, []string{"a", "b"}, page{"next", []any{at("b", 0), at("a", 0)}},
-			timeline.GapProgress{ID: 7, From: "next"}, []string{"a", "b"},
+			history,
+			[]string{"a", "b"},
+			page{"next", []any{at("b", 0), at("a", 0)}},
+			timeline.GapProgress{ID: 7, From: "next"},
+			[]string{"a", "b"},
 		},
 		"one event from before the bound does not end it": {
-			history, nil, page{"next", []any{at("b", day), at("forged", 9000*day), at("a", 2*day)}},
-			timeline.GapProgress{ID: 7, From: "next"}, []string{"a", "forged", "b"},
+			history, nil,
+			page{"next", []any{at("b", day), at("forged", 9000*day), at("a", 2*day)}},
+			timeline.GapProgress{ID: 7, From: "next"},
+			[]string{"a", "forged", "b"},
 		},
 		"a page from before the bound ends it": {
-			history, nil, page{"next", []any{at("b", 31*day), at("a", 32*day)}},
-			timeline.GapProgress{ID: 7, From: "next", Done: true}, []string{"a", "b"},
+			history, nil,
+			page{"next", []any{at("b", 31*day), at("a", 32*day)}},
+			timeline.GapProgress{ID: 7, From: "next", Done: true},
+			[]string{"a", "b"},
 		},
 		"what shows no time is not from before the bound": {
-			history, nil, page{"next", []any{at("b", 31*day), ev{
+			history, nil,
+			page{"next", []any{at("b", 31*day), ev{
 				"event_id": "$a", "sender": "@alice:test.example", "type": "m.room.message", "origin_server_ts": "old", "content": ev{"body": "a"},
 			}}},
-			timeline.GapProgress{ID: 7, From: "next"}, []string{"a", "b"},
+			timeline.GapProgress{ID: 7, From: "next"},
+			[]string{"a", "b"},
 		},
 		"without a bound old events do not end it": {
-			with(history, func(g *timeline.Gap) { g.Bound = time.Time{} }), nil, page{"next", []any{at("a", 9000*day)}},
-			timeline.GapProgress{ID: 7, From: "next"}, []string{"a"},
+			with(history, func(g *timeline.Gap) { g.Bound = time.Time{} }), nil,
+			page{"next", []any{at("a", 9000*day)}},
+			timeline.GapProgress{ID: 7, From: "next"},
+			[]string{"a"},
 		},
 		"the last page of its budget loses the rest": {
-			with(limited, func(g *timeline.Gap) { g.Pages = 9999 }), nil, page{"next", []any{at("a", 0)}},
-			timeline.GapProgress{ID: 7, From: "next", Lost: "page_budget"}, []string{"a"},
+			with(limited, func(g *timeline.Gap) { g.Pages = 9999 }), nil,
+			page{"next", []any{at("a", 0)}},
+			timeline.GapProgress{ID: 7, From: "next", Lost: "page_budget"},
+			[]string{"a"},
 		},
 		"an event that is there twice is recorded as it came": {
-			limited, nil, page{"next", []any{at("a", 0), at("a", 0)}},
-			timeline.GapProgress{ID: 7, From: "next"}, []string{"a", "a"},
+			limited, nil,
+			page{"next", []any{at("a", 0), at("a", 0)}},
+			timeline.GapProgress{ID: 7, From: "next"},
+			[]string{"a", "a"},
 		},
 	}
 	for name, tc := range cases {
@@ -350,7 +389,7 @@ func TestAPageThatIsNotRecordedIsReadAgain(t *testing.T) {
 	a := s.open(func(c *matrix.Config) { c.Limits.Timeline = 1 })
 	s.catchUp(a)
 	for i := range 5 {
-		s.say(alice, den.ID, fmt.Sprint(i))
+		s.say(alice, den.ID, strconv.Itoa(i))
 	}
 	s.catchUp(a)
 	gap := s.gaps()[len(s.gaps())-1]
@@ -406,7 +445,7 @@ func TestHistoryReachesBackToTheStartDate(t *testing.T) {
 	day := 24 * time.Hour
 	for i := range 350 { // 100 days ago up to now
 		s.server.SetClock(func() time.Time { return now.Add(-time.Duration(350-i) * 100 * day / 350) })
-		room.Say(alice, fmt.Sprint(i))
+		room.Say(alice, strconv.Itoa(i))
 	}
 	room.Join(s.bot)
 	a := s.open()
@@ -421,7 +460,7 @@ func TestHistoryReachesBackToTheStartDate(t *testing.T) {
 		said[text] = true
 	}
 	for i := 350 - 104; i < 350; i++ { // 30 of 100 days, less one for the clock
-		if !said[fmt.Sprint(i)] {
+		if !said[strconv.Itoa(i)] {
 			t.Errorf("message %d of the last 30 days is not there", i)
 		}
 	}

@@ -81,9 +81,9 @@ func (d *den) forward(in *crypto.InboundGroupSession, room id.RoomID, key string
 	}
 }
 
-func (d *den) export(in *crypto.InboundGroupSession, at uint32) string {
+func (d *den) export(in *crypto.InboundGroupSession) string {
 	d.t.Helper()
-	key, err := in.Internal.Export(at)
+	key, err := in.Internal.Export(0)
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestAForwardedKeyThatNobodyAskedForIsRefused(t *testing.T) {
 	e := d.say(d.alice, d.room, "not for forwarding")
 	end()
 	_, in := d.session()
-	d.sends(d.mallory, event.ToDeviceForwardedRoomKey, d.forward(in, d.room, d.export(in, 0)))
+	d.sends(d.mallory, event.ToDeviceForwardedRoomKey, d.forward(in, d.room, d.export(in)))
 	d.catchUp(d.account)
 	if n := d.count("SELECT count(*) FROM crypto_megolm_inbound_session"); n != 0 {
 		t.Errorf("%d sessions stored, want none", n)
@@ -114,7 +114,7 @@ func TestAForwardedKeyDoesNotMoveASessionToAnotherRoom(t *testing.T) {
 	d.say(d.alice, d.room, "one")
 	d.catchUp(d.account)
 	_, in := d.session()
-	d.sends(d.mallory, event.ToDeviceForwardedRoomKey, d.forward(in, "!elsewhere:test.example", d.export(in, 0)))
+	d.sends(d.mallory, event.ToDeviceForwardedRoomKey, d.forward(in, "!elsewhere:test.example", d.export(in)))
 	d.say(d.alice, d.room, "two")
 	d.catchUp(d.account)
 	if diff := cmp.Diff([]string{"one", "two"}, d.said()); diff != "" {
@@ -169,7 +169,7 @@ func TestABogusRatchetDoesNotReplaceAGoodOne(t *testing.T) {
 	}
 	// The export format: version, index, ratchet, Ed25519 key, of which the session's
 	// id is made. Everybody in the room knows the id.
-	raw, err := base64.RawStdEncoding.DecodeString(d.export(in, 0))
+	raw, err := base64.RawStdEncoding.DecodeString(d.export(in))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +194,7 @@ func TestAGenuineCopyWithAnEarlierIndexIsAccepted(t *testing.T) {
 	if u, ok := d.undecrypted(first); !ok || u.Reason != timeline.ReasonUnknownIndex {
 		t.Fatalf("first message: %+v, %v", u, ok)
 	}
-	d.sends(d.alice, event.ToDeviceForwardedRoomKey, d.forward(in, d.room, d.export(in, 0)))
+	d.sends(d.alice, event.ToDeviceForwardedRoomKey, d.forward(in, d.room, d.export(in)))
 	d.catchUp(d.account)
 	if _, err := d.account.RetryPage(t.Context(), 10); err != nil {
 		t.Fatal(err)

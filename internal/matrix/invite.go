@@ -148,17 +148,18 @@ func (v *Invites) tell(ctx context.Context, p Invitation) error {
 	if len(p.Senders) == 1 && validSender(p.Senders[0]) {
 		attrs = append(attrs, slog.String("sender", string(p.Senders[0])))
 	}
-	message := "invite stays pending: sender may not invite"
-	switch line := v.setting(p); {
-	case !v.config.Rooms.Allows(p.Room, p.Alias):
-		message = "invite stays pending: room is left out by MATRIX_ROOMS or MATRIX_ROOMS_EXCLUDE"
-	case line != "":
+	allowed := v.config.Rooms.Allows(p.Room, p.Alias)
+	if line := v.setting(p); allowed && line != "" {
 		attrs = append(attrs, slog.String("setting", line))
 	}
 	if err := v.account.updateInvite(ctx, p.Room, "told=1"); err != nil {
 		return err
 	}
-	v.account.log.LogAttrs(ctx, slog.LevelWarn, message, attrs...)
+	if allowed {
+		v.account.log.LogAttrs(ctx, slog.LevelWarn, "invite stays pending: sender may not invite", attrs...)
+	} else {
+		v.account.log.LogAttrs(ctx, slog.LevelWarn, "invite stays pending: room is left out by MATRIX_ROOMS or MATRIX_ROOMS_EXCLUDE", attrs...)
+	}
 	return nil
 }
 

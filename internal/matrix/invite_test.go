@@ -405,7 +405,7 @@ type agreeing struct{ at *[]time.Duration }
 func (j agreeing) RoundTrip(r *http.Request) (*http.Response, error) {
 	*j.at = append(*j.at, time.Since(bubbleStart))
 	return &http.Response{
-		StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}},
+		StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}},
 		Body: io.NopCloser(strings.NewReader(`{"room_id":"!r:x"}`)), Request: r,
 	}, nil
 }

@@ -23,5 +23,5 @@ type Journal interface {
 	Newest(ctx context.Context, room id.RoomID) (id.EventID, error)
 	// Waiting lists undecrypted events whose session has a key reference recorded
 	// since their last attempt, oldest first.
-	Waiting(ctx context.Context, max int) ([]timeline.Undecrypted, error)
+	Waiting(ctx context.Context, limit int) ([]timeline.Undecrypted, error)
 }

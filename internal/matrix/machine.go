@@ -48,7 +48,7 @@ func (a *Account) loadMachine(ctx context.Context) (*machine, error) {
 	// in the other order, and could write a newer ratchet over a rolled-back one.
 	over, cancel := context.WithCancel(context.Background())
 	cancel()
-	m.olm.SetBackgroundCtx(over)
+	m.olm.SetBackgroundCtx(over)                 //nolint:contextcheck // it is no caller's
 	m.olm.DisableDecryptKeyFetching = true       // no request inside a transaction
 	m.olm.DisableRatchetTracking = true          // we keep every key; saves a write per event
 	m.olm.IgnorePostDecryptionParseErrors = true // an odd field is no reason to lose an event

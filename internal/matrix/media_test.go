@@ -327,7 +327,7 @@ type hangingUp struct{ body []byte }
 
 func (h hangingUp) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{
-		StatusCode: 200, Proto: "HTTP/1.0", ProtoMajor: 1, Header: http.Header{}, ContentLength: -1,
+		StatusCode: http.StatusOK, Proto: "HTTP/1.0", ProtoMajor: 1, Header: http.Header{}, ContentLength: -1,
 		Body: io.NopCloser(bytes.NewReader(h.body)), Request: r,
 	}, nil
 }

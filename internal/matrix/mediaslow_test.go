@@ -25,7 +25,7 @@ func (s silent) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, r.Context().Err()
 	}
 	body := io.MultiReader(strings.NewReader("some"), readUntil{r.Context().Done(), r.Context().Err})
-	return &http.Response{StatusCode: 200, Header: http.Header{}, ContentLength: -1, Body: io.NopCloser(body), Request: r}, nil
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, ContentLength: -1, Body: io.NopCloser(body), Request: r}, nil
 }
 
 type readUntil struct {
@@ -77,9 +77,9 @@ func (c trickle) RoundTrip(r *http.Request) (*http.Response, error) {
 				return
 			}
 		}
-		out.Close()
+		_ = out.Close()
 	}()
-	return &http.Response{StatusCode: 200, Header: http.Header{}, ContentLength: int64(c.bytes), Body: in, Request: r}, nil
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, ContentLength: int64(c.bytes), Body: in, Request: r}, nil
 }
 
 func TestASlowDownloadIsNotCutWhileBytesCome(t *testing.T) {

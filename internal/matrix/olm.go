@@ -46,7 +46,7 @@ func (a *Account) toDeviceOne(ctx context.Context, m *machine, raw json.RawMessa
 	}
 	if json.Unmarshal(raw, &e) != nil || e.Sender == "" || e.Type == "" {
 		a.log.WarnContext(ctx, "to-device message unreadable")
-		return nil
+		return nil //nolint:nilerr // it costs itself only
 	}
 	kind := event.Type{Type: e.Type, Class: event.ToDeviceEventType}
 	switch kind {

@@ -3,8 +3,8 @@ package matrix_test
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
+	"strconv"
 	"testing"
 
 	"maunium.net/go/mautrix/id"
@@ -69,7 +69,7 @@ func BenchmarkFill(b *testing.B) {
 	den := server.NewRoom(alice.User, matrixtest.RoomOptions{Encrypted: true})
 	den.Join(bot)
 	for i := range 100 {
-		if _, err := alice.Say(b.Context(), den.ID, fmt.Sprint(i)); err != nil {
+		if _, err := alice.Say(b.Context(), den.ID, strconv.Itoa(i)); err != nil {
 			b.Fatal(err)
 		}
 	}

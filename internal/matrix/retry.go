@@ -7,11 +7,11 @@ import (
 	"github.com/matrix-connector/matrix-connector/internal/timeline"
 )
 
-// RetryPage tries up to max events again whose key came after them, and gives how
+// RetryPage tries up to limit events again whose key came after them, and gives how
 // many it tried; 0 means that none waits. It works in pages because a single key
 // can unlock thousands of events, and each is decrypted under the crypto lock.
-func (a *Account) RetryPage(ctx context.Context, max int) (n int, err error) {
-	waiting, err := a.journal.Waiting(ctx, max)
+func (a *Account) RetryPage(ctx context.Context, limit int) (n int, err error) {
+	waiting, err := a.journal.Waiting(ctx, limit)
 	if err != nil {
 		return 0, fmt.Errorf("retry late keys: %w", err)
 	}

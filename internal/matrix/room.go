@@ -105,7 +105,7 @@ func (v *roomView) apply(ctx context.Context, e wireEvent) error {
 			Name       any    `json:"displayname"`
 		}
 		if len(*e.StateKey) > maxID || json.Unmarshal(content, &c) != nil {
-			return nil
+			return nil //nolint:nilerr // a malformed membership costs itself only
 		}
 		name, _ := c.Name.(string)
 		content, _ = json.Marshal(map[string]string{"membership": c.Membership, "displayname": tidy(name)})

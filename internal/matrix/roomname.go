@@ -167,7 +167,7 @@ func (v *roomView) predecessor(ctx context.Context) (id.RoomID, error) {
 		Room string `json:"room_id"`
 	}
 	if json.Unmarshal(raw, &c) != nil || json.Unmarshal(c.Predecessor, &p) != nil {
-		return "", nil
+		return "", nil //nolint:nilerr // a malformed predecessor is none
 	}
 	return id.RoomID(clipID(p.Room)), nil
 }

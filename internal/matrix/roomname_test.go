@@ -104,12 +104,12 @@ func TestARoomIsReportedWhenItChanges(t *testing.T) {
 	var names []string
 	var last timeline.Room
 	for _, b := range s.diary.batches(t) {
-		line := b.Next + ":"
+		line := []string{b.Next + ":"}
 		for _, r := range b.Rooms {
-			line += " " + r.Name
+			line = append(line, r.Name)
 			last = r
 		}
-		names = append(names, line)
+		names = append(names, strings.Join(line, " "))
 	}
 	if diff := cmp.Diff([]string{"s1: Den", "s2:", "s3: Lair", "s4: Lair", "s5: Lair"}, names); diff != "" {
 		t.Errorf("reported rooms (-want +got):\n%s", diff)

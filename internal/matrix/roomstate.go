@@ -25,7 +25,7 @@ func (s *stateReader) GetEncryptionEvent(ctx context.Context, room id.RoomID) (*
 	var c event.EncryptionEventContent
 	if json.Unmarshal(raw, &c) != nil {
 		// What a room says about its rotation is a hint only; it must not cost a key.
-		return &event.EncryptionEventContent{Algorithm: id.AlgorithmMegolmV1}, nil
+		return &event.EncryptionEventContent{Algorithm: id.AlgorithmMegolmV1}, nil //nolint:nilerr // as said above
 	}
 	return &c, nil
 }
@@ -37,7 +37,7 @@ func (s *stateReader) GetHistoryVisibility(ctx context.Context, room id.RoomID) 
 	}
 	var c event.HistoryVisibilityEventContent
 	if json.Unmarshal(raw, &c) != nil {
-		return nil, nil
+		return nil, nil //nolint:nilerr // a malformed visibility is none
 	}
 	return &c, nil
 }

@@ -3,6 +3,7 @@ package matrixtest
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 
 	"maunium.net/go/mautrix/id"
@@ -44,8 +45,7 @@ type device struct {
 
 	since  string          // token of the last accepted /sync
 	issued map[string]bool // tokens handed out since
-	synced bool
-	called *syncCall // the /sync that is running
+	called *syncCall       // the /sync that is running
 }
 
 type revocation struct{ soft bool }
@@ -144,10 +144,5 @@ func (s *Server) issue(u *user, did id.DeviceID, name string) string {
 func (s *Server) DeviceIDs(uid id.UserID) []id.DeviceID {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var out []id.DeviceID
-	for did := range s.account(uid).devices {
-		out = append(out, did)
-	}
-	slices.Sort(out)
-	return out
+	return slices.Sorted(maps.Keys(s.account(uid).devices))
 }

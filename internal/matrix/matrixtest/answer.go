@@ -153,7 +153,7 @@ func (r *Room) syncRoom(user id.UserID, fresh bool, since int64, end int, f sync
 	}
 	room.Timeline.Limited = limited
 	room.Timeline.PrevBatch = fmt.Sprintf("t%d", start)
-	for _, at := range r.stateBetween(0, start) {
+	for _, at := range r.stateBefore(start) {
 		e := r.events[at]
 		// Lazily loaded members come with what they say, however old they are.
 		lazy := f.Room.State.Lazy && e.typ == "m.room.member"
@@ -180,7 +180,7 @@ func (r *Room) aboutMember(user id.UserID, at int) bool {
 // stripped is the state that an invited account sees.
 func (r *Room) stripped(invite int) []json.RawMessage {
 	var out []json.RawMessage
-	for _, at := range append(r.stateBetween(0, invite), invite) {
+	for _, at := range append(r.stateBefore(invite), invite) {
 		e := r.events[at]
 		switch e.typ {
 		case "m.room.create", "m.room.name", "m.room.canonical_alias", "m.room.join_rules", "m.room.encryption", "m.room.topic":

@@ -2,10 +2,11 @@ package matrixtest
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -31,7 +32,7 @@ func (s *Server) serve(rt route) http.Handler {
 		}
 		authorised := s.authorise(c, rt)
 		s.record(c, rt)
-		if w = s.fault(c, rt.name); w == nil {
+		if w = s.fault(c, rt.name); w == nil { //nolint:contextcheck // the call holds its request, and that its context
 			return
 		}
 		c.w = w
@@ -56,30 +57,29 @@ func (s *Server) authorise(c *call, rt route) func() bool {
 	}
 	if !found || token == "" {
 		s.violateLocked("missing token: %s %s", c.r.Method, c.r.URL.Path)
-		return c.refuse(http.StatusUnauthorized, "M_MISSING_TOKEN", nil)
+		return c.refuse("M_MISSING_TOKEN", nil)
 	}
 	if rv, ok := s.revoked[token]; ok {
-		return c.refuse(http.StatusUnauthorized, "M_UNKNOWN_TOKEN", map[string]any{"soft_logout": rv.soft})
+		return c.refuse("M_UNKNOWN_TOKEN", map[string]any{"soft_logout": rv.soft})
 	}
 	d, ok := s.tokens[token]
 	if !ok {
 		s.violateLocked("token never issued: %s", rt.name)
-		return c.refuse(http.StatusUnauthorized, "M_UNKNOWN_TOKEN", nil)
+		return c.refuse("M_UNKNOWN_TOKEN", nil)
 	}
 	c.device, c.user = d, d.user
 	if d.user.locked {
-		return c.refuse(http.StatusUnauthorized, "M_USER_LOCKED", map[string]any{"soft_logout": true})
+		return c.refuse("M_USER_LOCKED", map[string]any{"soft_logout": true})
 	}
 	return func() bool { return true }
 }
 
-func (c *call) refuse(status int, code string, extra map[string]any) func() bool {
+// refuse refuses with 401 a request that shows no good token.
+func (c *call) refuse(code string, extra map[string]any) func() bool {
 	return func() bool {
 		body := map[string]any{"errcode": code, "error": strings.ToLower(code)}
-		for k, v := range extra {
-			body[k] = v
-		}
-		writeJSON(c.w, status, body)
+		maps.Copy(body, extra)
+		writeJSON(c.w, http.StatusUnauthorized, body)
 		return false
 	}
 }
@@ -118,7 +118,7 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 
 func writeBody(w http.ResponseWriter, status int, b []byte) {
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", fmt.Sprint(len(b)))
+	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
 	w.WriteHeader(status)
 	_, _ = w.Write(b) // a client that went away is no concern of the server
 }

@@ -69,7 +69,7 @@ func TestANewIdentityNeedsThePassword(t *testing.T) {
 func TestDeviceListsTellOfNewDevices(t *testing.T) {
 	s := start(t, matrixtest.Options{})
 	bot := s.Account("bot", "secret")
-	c := login(t, s, bot, "secret")
+	c := login(t, s, bot)
 	alice := peer(t, s, "alice")
 	stranger := peer(t, s, "stranger")
 	room := s.NewRoom(alice.User, matrixtest.RoomOptions{})
@@ -98,7 +98,7 @@ func TestDeviceListsTellOfNewDevices(t *testing.T) {
 
 func TestKeysAreHandedOutOnceAndThenTheFallback(t *testing.T) {
 	s := start(t, matrixtest.Options{})
-	c := login(t, s, s.Account("bot", "secret"), "secret")
+	c := login(t, s, s.Account("bot", "secret"))
 	upload := func(body map[string]any) error {
 		_, err := c.MakeRequest(t.Context(), "POST", c.BuildClientURL("v3", "keys", "upload"), body, nil)
 		return err
@@ -144,7 +144,7 @@ func TestKeysAreHandedOutOnceAndThenTheFallback(t *testing.T) {
 
 func TestALockedAccountIsToldSo(t *testing.T) {
 	s := start(t, matrixtest.Options{})
-	c := login(t, s, s.Account("bot", "secret"), "secret")
+	c := login(t, s, s.Account("bot", "secret"))
 	s.Lock(c.UserID, true)
 	_, err := c.Whoami(t.Context())
 	if e, ok := errors.AsType[mautrix.HTTPError](err); !ok || e.RespError.ErrCode != "M_USER_LOCKED" || !e.IsStatus(401) {
@@ -159,7 +159,7 @@ func TestALockedAccountIsToldSo(t *testing.T) {
 func TestRepeatedRedactedAndPurgedEventsAreShownAsServersDo(t *testing.T) {
 	s := start(t, matrixtest.Options{})
 	alice := s.Account("alice", "x")
-	c := login(t, s, s.Account("bot", "secret"), "secret")
+	c := login(t, s, s.Account("bot", "secret"))
 	room := s.NewRoom(alice, matrixtest.RoomOptions{})
 	room.Join(c.UserID)
 	one, two, three := room.Say(alice, "one"), room.Say(alice, "two"), room.Say(alice, "three")
@@ -190,7 +190,7 @@ func TestRepeatedRedactedAndPurgedEventsAreShownAsServersDo(t *testing.T) {
 
 func TestDendriteRepeatsTheStartOfARoom(t *testing.T) {
 	s := start(t, matrixtest.Options{Dendrite: true})
-	c := login(t, s, s.Account("bot", "secret"), "secret")
+	c := login(t, s, s.Account("bot", "secret"))
 	room := s.NewRoom(c.UserID, matrixtest.RoomOptions{})
 	first, err := c.Messages(t.Context(), room.ID, "", "", mautrix.DirectionBackward, nil, 100)
 	if err != nil {

@@ -2,9 +2,9 @@ package matrixtest
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"maunium.net/go/mautrix/id"
@@ -19,7 +19,7 @@ func (s *Server) wellKnown(c *call) {
 }
 
 func (s *Server) loginFlows(c *call) {
-	flows := []map[string]string{}
+	flows := make([]map[string]string, 0, len(s.opts.Flows))
 	for _, f := range s.opts.Flows {
 		flows = append(flows, map[string]string{"type": f})
 	}
@@ -58,7 +58,7 @@ func (s *Server) login(c *call) {
 	}
 	if u.locked {
 		s.mu.Unlock()
-		c.refuse(http.StatusUnauthorized, "M_USER_LOCKED", map[string]any{"soft_logout": true})()
+		c.refuse("M_USER_LOCKED", map[string]any{"soft_logout": true})()
 		return
 	}
 	token := s.issue(u, req.DeviceID, req.DisplayName)
@@ -84,7 +84,7 @@ func (s *Server) createFilter(c *call) {
 	c.user.filters = append(c.user.filters, c.body)
 	n := len(c.user.filters) - 1
 	s.mu.Unlock()
-	c.ok(map[string]string{"filter_id": fmt.Sprint(n)})
+	c.ok(map[string]string{"filter_id": strconv.Itoa(n)})
 }
 
 func (s *Server) getFilter(c *call) {
@@ -100,7 +100,7 @@ func (s *Server) getFilter(c *call) {
 
 func (u *user) filter(name string) (json.RawMessage, bool) {
 	for i, raw := range u.filters {
-		if fmt.Sprint(i) == name {
+		if strconv.Itoa(i) == name {
 			return raw, true
 		}
 	}
@@ -157,7 +157,7 @@ func (s *Server) putAccountData(c *call) {
 
 func (s *Server) listDevices(c *call) {
 	s.mu.Lock()
-	out := []map[string]any{}
+	out := make([]map[string]any, 0, len(c.user.devices))
 	for _, d := range c.user.devices {
 		out = append(out, d.shown())
 	}

@@ -145,7 +145,7 @@ func (s *Server) members(c *call) {
 		return
 	}
 	chunk := []json.RawMessage{}
-	for _, at := range r.stateBetween(0, len(r.events)) {
+	for _, at := range r.stateBefore(len(r.events)) {
 		if r.events[at].typ == "m.room.member" {
 			chunk = append(chunk, r.withRoom(r.events[at].raw))
 		}

@@ -114,7 +114,7 @@ func (r *Room) speakers(start, end int) []json.RawMessage {
 		spoke[string(e.sender)] = true
 	}
 	out := []json.RawMessage{}
-	for _, at := range r.stateBetween(0, end) {
+	for _, at := range r.stateBefore(end) {
 		if e := r.events[at]; e.typ == "m.room.member" && spoke[*e.stateKey] {
 			out = append(out, r.withRoom(e.raw))
 		}
@@ -160,7 +160,7 @@ func (s *Server) fullState(c *call) {
 		return
 	}
 	out := []json.RawMessage{}
-	for _, at := range r.stateBetween(0, len(r.events)) {
+	for _, at := range r.stateBefore(len(r.events)) {
 		out = append(out, r.withRoom(r.events[at].raw))
 	}
 	c.ok(out)

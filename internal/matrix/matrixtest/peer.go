@@ -1,6 +1,7 @@
 package matrixtest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -143,7 +144,8 @@ func (p *Peer) Rotate(ctx context.Context, room id.RoomID) error {
 // encrypted room the message is encrypted too.
 func (p *Peer) SendFile(ctx context.Context, room id.RoomID, name, mediaType string, content []byte) (id.EventID, *event.EncryptedFileInfo, error) {
 	info := &event.EncryptedFileInfo{EncryptedFile: *attachment.NewEncryptedFile()}
-	cipher := info.Encrypt(content)
+	cipher := bytes.Clone(content)
+	info.EncryptInPlace(cipher)
 	up, err := p.Client.UploadBytes(ctx, cipher, "application/octet-stream")
 	if err != nil {
 		return "", nil, fmt.Errorf("upload: %w", err)

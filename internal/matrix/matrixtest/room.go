@@ -3,6 +3,7 @@ package matrixtest
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
@@ -115,9 +116,7 @@ func (r *Room) append(sender id.UserID, typ string, stateKey *string, content an
 	if stateKey != nil {
 		obj["state_key"] = *stateKey
 	}
-	for k, v := range fields {
-		obj[k] = v
-	}
+	maps.Copy(obj, fields)
 	r.store(stored{id: eid, typ: typ, stateKey: stateKey, sender: sender, raw: mustJSON(obj)})
 	return eid
 }
@@ -193,7 +192,7 @@ func (r *Room) redact(sender id.UserID, target id.EventID, reason string) id.Eve
 		var obj map[string]any
 		if json.Unmarshal(r.events[at].raw, &obj) == nil {
 			obj["content"] = struct{}{}
-			obj["unsigned"] = map[string]any{"redacted_because": json.RawMessage(r.events[len(r.events)-1].raw)}
+			obj["unsigned"] = map[string]any{"redacted_because": r.events[len(r.events)-1].raw}
 			r.events[at].raw = mustJSON(obj)
 		}
 	}

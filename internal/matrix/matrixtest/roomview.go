@@ -72,12 +72,11 @@ func (r *Room) current(typ, key string) json.RawMessage {
 
 type stateName struct{ typ, key string }
 
-// stateBetween gives the places of the state events that are newest of their kind
-// in [from, to), in order.
-func (r *Room) stateBetween(from, to int) []int {
+// stateBefore gives the places of the state events that are newest of their kind
+// before to, in order.
+func (r *Room) stateBefore(to int) []int {
 	newest := map[stateName]int{}
-	lo := sort.SearchInts(r.states, from)
-	for _, at := range r.states[lo:] {
+	for _, at := range r.states {
 		if at >= to {
 			break
 		}

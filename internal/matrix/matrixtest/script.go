@@ -2,6 +2,7 @@ package matrixtest
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 
 	"maunium.net/go/mautrix/id"
@@ -96,9 +97,7 @@ func (s *Server) idle(c *call, since string, release func()) {
 }
 
 func (a Answer) write(c *call) {
-	for k, v := range a.Header {
-		c.w.Header()[k] = v
-	}
+	maps.Copy(c.w.Header(), a.Header)
 	status := a.Status
 	if status == 0 {
 		status = http.StatusOK

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -42,7 +44,8 @@ func wellUsed(t *testing.T, s *matrixtest.Server) {
 	}
 }
 
-func login(t *testing.T, s *matrixtest.Server, user id.UserID, password string) *mautrix.Client {
+// login logs in to an account whose password is secret.
+func login(t *testing.T, s *matrixtest.Server, user id.UserID) *mautrix.Client {
 	t.Helper()
 	c, err := mautrix.NewClient(s.URL(), "", "")
 	if err != nil {
@@ -51,7 +54,7 @@ func login(t *testing.T, s *matrixtest.Server, user id.UserID, password string) 
 	c.Client = &http.Client{Transport: &http.Transport{}}
 	t.Cleanup(c.Client.CloseIdleConnections)
 	_, err = c.Login(t.Context(), &mautrix.ReqLogin{
-		Type: mautrix.AuthTypePassword, Password: password, StoreCredentials: true,
+		Type: mautrix.AuthTypePassword, Password: "secret", StoreCredentials: true,
 		Identifier: mautrix.UserIdentifier{Type: mautrix.IdentifierTypeUser, User: string(user)},
 	})
 	if err != nil {
@@ -95,7 +98,7 @@ func TestSyncShowsWhatHappenedAndPagesShowTheRest(t *testing.T) {
 	bot, alice := s.Account("bot", "secret"), s.Account("alice", "x")
 	room := s.NewRoom(alice, matrixtest.RoomOptions{Name: "Den"})
 	room.Join(bot)
-	c := login(t, s, bot, "secret")
+	c := login(t, s, bot)
 	first := syncOnce(t, c, "", 1)
 	if got := len(first.Rooms.Join[room.ID].State.Events); got < 5 {
 		t.Errorf("initial sync shows %d state events, want the room's state", got)
@@ -103,7 +106,7 @@ func TestSyncShowsWhatHappenedAndPagesShowTheRest(t *testing.T) {
 
 	var said []id.EventID
 	for i := range 250 {
-		said = append(said, room.Say(alice, fmt.Sprint(i)))
+		said = append(said, room.Say(alice, strconv.Itoa(i)))
 	}
 	second := syncOnce(t, c, first.NextBatch, 20)
 	tl := second.Rooms.Join[room.ID].Timeline
@@ -141,7 +144,7 @@ func TestSyncWaitsForNews(t *testing.T) {
 	bot, alice := s.Account("bot", "secret"), s.Account("alice", "x")
 	room := s.NewRoom(alice, matrixtest.RoomOptions{})
 	room.Join(bot)
-	c := login(t, s, bot, "secret")
+	c := login(t, s, bot)
 	since := syncOnce(t, c, "", 1).NextBatch
 	got := make(chan []id.EventID)
 	go func() {
@@ -165,7 +168,7 @@ func TestInviteJoinAndKickAreShownWithTheirEvents(t *testing.T) {
 	bot, alice := s.Account("bot", "secret"), s.Account("alice", "x")
 	room := s.NewRoom(alice, matrixtest.RoomOptions{Name: "Den"})
 	old := room.Say(alice, "before")
-	c := login(t, s, bot, "secret")
+	c := login(t, s, bot)
 	since := syncOnce(t, c, "", 10).NextBatch
 	room.Invite(alice, bot)
 	resp := syncOnce(t, c, since, 10)
@@ -198,12 +201,7 @@ func TestInviteJoinAndKickAreShownWithTheirEvents(t *testing.T) {
 }
 
 func contains(list []id.EventID, one id.EventID) bool {
-	for _, e := range list {
-		if e == one {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(list, one)
 }
 
 func TestHistoryBeforeTheJoinIsHiddenWhereVisibilityIsJoined(t *testing.T) {
@@ -213,7 +211,7 @@ func TestHistoryBeforeTheJoinIsHiddenWhereVisibilityIsJoined(t *testing.T) {
 	room.Say(alice, "before")
 	room.Join(bot)
 	after := room.Say(alice, "after")
-	c := login(t, s, bot, "secret")
+	c := login(t, s, bot)
 	page, err := c.Messages(t.Context(), room.ID, "", "", mautrix.DirectionBackward, nil, 100)
 	if err != nil {
 		t.Fatal(err)
@@ -275,7 +273,7 @@ func TestPeersTalkThroughRealEncryption(t *testing.T) {
 func TestHeldToDeviceMessagesComeLater(t *testing.T) {
 	s := start(t, matrixtest.Options{})
 	bot, alice := s.Account("bot", "secret"), s.Account("alice", "x")
-	c := login(t, s, bot, "secret")
+	c := login(t, s, bot)
 	since := syncOnce(t, c, "", 1).NextBatch
 	release := s.HoldToDevice(bot, "m.room.encrypted")
 	s.SendToDevice(alice, bot, "*", "m.room.encrypted", matrixtest.Content{"a": 1})
@@ -295,7 +293,7 @@ func TestHeldToDeviceMessagesComeLater(t *testing.T) {
 func TestScriptedSyncKeepsItsOrder(t *testing.T) {
 	s := start(t, matrixtest.Options{})
 	bot := s.Account("bot", "secret")
-	c := login(t, s, bot, "secret")
+	c := login(t, s, bot)
 	ended := s.Script(bot, "start",
 		matrixtest.Answer{Status: 502, Body: `<html>`},
 		matrixtest.Answer{Body: `{"next_batch":"a","rooms":{}}`},
@@ -338,7 +336,7 @@ func TestScriptedSyncKeepsItsOrder(t *testing.T) {
 
 func TestFaultsAreMet(t *testing.T) {
 	s := start(t, matrixtest.Options{})
-	c := login(t, s, s.Account("bot", "secret"), "secret")
+	c := login(t, s, s.Account("bot", "secret"))
 	s.Inject(matrixtest.Fault{On: matrixtest.Whoami, After: 1, Times: 1, Status: 429, Code: "M_LIMIT_EXCEEDED", RetryAfterMS: 250})
 	s.Inject(matrixtest.Fault{On: matrixtest.Whoami, Times: 1, CutAfter: -1, After: 1})
 	if _, err := c.Whoami(t.Context()); err != nil {
@@ -362,7 +360,7 @@ func TestFaultsAreMet(t *testing.T) {
 
 func TestMediaComeFromTheRightPlace(t *testing.T) {
 	s := start(t, matrixtest.Options{})
-	c := login(t, s, s.Account("bot", "secret"), "secret")
+	c := login(t, s, s.Account("bot", "secret"))
 	for name, uri := range map[string]id.ContentURI{
 		"stored":    s.Upload([]byte("hello"), "text/plain"),
 		"elsewhere": s.AddMedia(matrixtest.Media{Open: func() io.Reader { return strings.NewReader("hello") }, Size: 5, Elsewhere: true}),
@@ -384,7 +382,7 @@ func BenchmarkSync(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	bot, alice := s.Account("bot", "secret"), s.Account("alice", "x")
 	room := s.NewRoom(alice, matrixtest.RoomOptions{})
 	room.Join(bot)

@@ -3,7 +3,9 @@ package matrixtest
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 
 	"maunium.net/go/mautrix/id"
@@ -72,14 +74,14 @@ func (s *Server) keysSignatures(c *call) {
 func (s *Server) addSignatures(uid id.UserID, name string, raw json.RawMessage) error {
 	u := s.users[uid]
 	if u == nil {
-		return fmt.Errorf("no such account")
+		return errors.New("no such account")
 	}
 	target := &u.master
 	if d := u.devices[id.DeviceID(name)]; d != nil && d.keys != nil {
 		target = &d.keys
 	}
 	if *target == nil {
-		return fmt.Errorf("no such key")
+		return errors.New("no such key")
 	}
 	var have, add map[string]json.RawMessage
 	if err := json.Unmarshal(*target, &have); err != nil {
@@ -89,7 +91,7 @@ func (s *Server) addSignatures(uid id.UserID, name string, raw json.RawMessage) 
 		return fmt.Errorf("signed key is no object: %w", err)
 	}
 	if target == &u.master && !sameJSON(have["keys"], add["keys"]) {
-		return fmt.Errorf("no such key")
+		return errors.New("no such key")
 	}
 	old, fresh := map[string]map[string]string{}, map[string]map[string]string{}
 	_ = json.Unmarshal(have["signatures"], &old) // absent: none
@@ -100,9 +102,7 @@ func (s *Server) addSignatures(uid id.UserID, name string, raw json.RawMessage) 
 		if old[signer] == nil {
 			old[signer] = map[string]string{}
 		}
-		for k, v := range sigs {
-			old[signer][k] = v
-		}
+		maps.Copy(old[signer], sigs)
 	}
 	have["signatures"] = mustJSON(old)
 	*target = mustJSON(have)
