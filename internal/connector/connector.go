@@ -216,7 +216,7 @@ func (c *Connector) alone(ctx context.Context) (err error) {
 		if c.unlock, err = c.store.Lock("connector"); err == nil || !errors.Is(err, store.ErrLocked) {
 			return err
 		}
-		if !pause(ctx, p.after(err, classified{class: "temporary"}), nil) {
+		if !pause(ctx, p.after(ctx, err, classified{class: "temporary"}), nil) {
 			return ctx.Err()
 		}
 	}

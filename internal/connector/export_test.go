@@ -49,6 +49,7 @@ type Pace = pace
 func NewPace(log *slog.Logger, now func() time.Time) *Pace {
 	return &pace{log: log, what: "test", now: now}
 }
+
 func (p *pace) After(err error, class string, delay time.Duration) time.Duration {
-	return p.after(err, classified{class: class, delay: delay})
+	return p.after(context.Background(), err, classified{class: class, delay: delay})
 }

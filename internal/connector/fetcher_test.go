@@ -65,7 +65,7 @@ func TestAFileThatIsRefusedForeverHoldsUpNoOther(t *testing.T) {
 					}
 				}
 			}()
-			if log, err := export(t, stop, hs, store, output, true); err != nil {
+			if log, err := export(stop, t, hs, store, output, true); err != nil {
 				t.Fatalf("%v\n%s", err, log)
 			}
 			if diff := cmp.Diff(want, exported(t, output)); diff != "" {

@@ -35,7 +35,7 @@ func (l *loop) run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		changed := l.called()
 		more, err := l.protected(ctx)
-		if wait := p.after(err, classify(err)); wait > 0 {
+		if wait := p.after(ctx, err, classify(err)); wait > 0 {
 			if !pause(ctx, wait, nil) {
 				break
 			}

@@ -58,7 +58,7 @@ func (c *Connector) newOutput() (output, error) {
 func (c *Connector) deliver(ctx context.Context) error {
 	if err := c.out.start(ctx); err != nil {
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // an end that was asked for is no failure
 		}
 		return err
 	}
@@ -103,7 +103,7 @@ func (o *toPlatform) start(ctx context.Context) error {
 		if _, ok := errors.AsType[*opencti.Problem](err); ok || ctx.Err() != nil {
 			return err
 		}
-		if !pause(ctx, p.after(err, classify(err)), nil) {
+		if !pause(ctx, p.after(ctx, err, classify(err)), nil) {
 			return ctx.Err()
 		}
 	}

@@ -37,10 +37,10 @@ type classified struct {
 
 // after notes the outcome of one turn and returns how long to wait before the
 // next: nothing after a success.
-func (p *pace) after(err error, c classified) time.Duration {
+func (p *pace) after(ctx context.Context, err error, c classified) time.Duration {
 	if err == nil {
 		if p.failures > 0 {
-			p.log.Info("works again", slog.String("operation", p.what), slog.Int("attempts", p.failures))
+			p.log.InfoContext(ctx, "works again", slog.String("operation", p.what), slog.Int("attempts", p.failures))
 		}
 		p.failures, p.last = 0, ""
 		return 0
@@ -61,7 +61,7 @@ func (p *pace) after(err error, c classified) time.Duration {
 		if c.class == "unauthorized" || c.class == "permanent" {
 			level = slog.LevelError
 		}
-		p.log.Log(context.Background(), level, "failed, will try again", slog.String("operation", p.what),
+		p.log.Log(ctx, level, "failed, will try again", slog.String("operation", p.what),
 			slog.String("class", c.class), slog.Duration("delay", wait), slog.Any("err", err))
 	}
 	return wait

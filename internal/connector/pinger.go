@@ -41,7 +41,7 @@ func (p *pinger) run(ctx context.Context) error {
 		err := p.ping(ctx)
 		wait := opencti.PingEvery
 		if ctx.Err() == nil {
-			if failed := pace.after(err, classify(err)); failed > 0 {
+			if failed := pace.after(ctx, err, classify(err)); failed > 0 {
 				wait = min(failed, wait)
 			}
 		}

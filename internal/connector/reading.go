@@ -42,7 +42,7 @@ func (c *Connector) newAccount(start time.Time, history bool) (*matrix.Account, 
 func (c *Connector) read(ctx context.Context, caughtUp context.CancelFunc) error {
 	if err := c.openAccount(ctx); err != nil {
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // an end that was asked for is no failure
 		}
 		return err
 	}
@@ -95,7 +95,7 @@ func (c *Connector) openAccount(ctx context.Context) error {
 		if ctx.Err() != nil || why.class == "permanent" || why.class == "unauthorized" {
 			return err // it names itself
 		}
-		if !pause(ctx, p.after(err, why), nil) {
+		if !pause(ctx, p.after(ctx, err, why), nil) {
 			return ctx.Err()
 		}
 	}

@@ -23,7 +23,7 @@ import (
 )
 
 // export runs an export to its end, or until stop, and gives the log.
-func export(t *testing.T, ctx context.Context, hs *matrixtest.Server, path, output string, follow bool) (string, error) {
+func export(ctx context.Context, t *testing.T, hs *matrixtest.Server, path, output string, follow bool) (string, error) {
 	t.Helper()
 	settings, err := config.Load(config.Input{Purpose: config.ForDirectory, Environ: []string{
 		"MATRIX_SERVER=" + hs.URL(), "MATRIX_USER_ID=" + hs.UserID("bot").String(), "MATRIX_PASSWORD=secret",
@@ -91,11 +91,11 @@ func exported(t *testing.T, root string) []string {
 			if o.Type != "media-content" {
 				continue
 			}
-			line := o.Content
+			line := []string{o.Content}
 			for _, f := range o.Files {
-				line += " | " + f.Name + " = " + string(f.Data)
+				line = append(line, f.Name+" = "+string(f.Data))
 			}
-			out = append(out, line)
+			out = append(out, strings.Join(line, " | "))
 		}
 		return nil
 	})
@@ -128,7 +128,7 @@ func TestAnExportHoldsEverythingThatWasSaidAndEndsByItself(t *testing.T) {
 	store, output := t.TempDir(), t.TempDir()
 
 	// The first run makes the device and joins the room that it is invited to.
-	if log, err := export(t, ctx, hs, store, output, false); err != nil {
+	if log, err := export(ctx, t, hs, store, output, false); err != nil {
 		t.Fatalf("%v\n%s", err, log)
 	}
 	if _, err := alice.Say(ctx, secret.ID, "canary two"); err != nil {
@@ -138,7 +138,7 @@ func TestAnExportHoldsEverythingThatWasSaidAndEndsByItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	plain.Say(alice.User, "canary four")
-	log, err := export(t, ctx, hs, store, output, false)
+	log, err := export(ctx, t, hs, store, output, false)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, log)
 	}
@@ -159,7 +159,7 @@ func TestAStoreThatDeliversToAPlatformIsNotExported(t *testing.T) {
 	hs := homeserver(t)
 	store := t.TempDir()
 	output := t.TempDir()
-	if log, err := export(t, t.Context(), hs, store, output, false); err != nil {
+	if log, err := export(t.Context(), t, hs, store, output, false); err != nil {
 		t.Fatalf("%v\n%s", err, log)
 	}
 	settings, err := config.Load(config.Input{Environ: []string{
@@ -203,12 +203,12 @@ func TestAConnectorStopsWhenToldAndGoesOnWhereItWas(t *testing.T) {
 			}
 			told()
 		}()
-		if log, err := export(t, stop, hs, store, output, true); err != nil {
+		if log, err := export(stop, t, hs, store, output, true); err != nil {
 			t.Fatalf("%v\n%s", err, log)
 		}
 		cancel()
 	}
-	if log, err := export(t, t.Context(), hs, store, output, false); err != nil {
+	if log, err := export(t.Context(), t, hs, store, output, false); err != nil {
 		t.Fatalf("%v\n%s", err, log)
 	}
 	if diff := cmp.Diff(want, exported(t, output)); diff != "" {
@@ -241,7 +241,7 @@ func TestASecondProcessTouchesNothingUntilTheFirstHasEnded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer first.Close()
+	defer func() { _ = first.Close() }()
 	release, err := first.Lock("connector")
 	if err != nil {
 		t.Fatal(err)

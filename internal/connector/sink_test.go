@@ -39,6 +39,7 @@ type fakeSink struct {
 }
 
 func newSink(t *testing.T, l *ledger.Ledger) *fakeSink {
+	t.Helper()
 	return &fakeSink{t: t, ledger: l, objects: map[stix.ID]stix.Object{}, files: map[stix.ID][]string{}, found: map[stix.ID]stix.Found{}}
 }
 
