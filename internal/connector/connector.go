@@ -124,7 +124,7 @@ func (c *Connector) drain(ctx context.Context, asked, read <-chan struct{}, stop
 	}
 	for ctx.Err() == nil {
 		changed := c.ledger.Changed()
-		if idle, err := c.out.idle(ctx); err != nil || idle {
+		if idle, err := c.nothingDue(ctx); err != nil || idle {
 			return
 		}
 		pause(ctx, 100*time.Millisecond, changed)
@@ -210,13 +210,23 @@ func (e *StoreError) Hint() string {
 
 // alone waits until no other process works on the store. Two of them would settle
 // each other's receipts and sweep each other's files.
-func (c *Connector) alone(ctx context.Context) (err error) {
-	p := pace{log: c.log, what: "start", now: c.now}
+func (c *Connector) alone(ctx context.Context) error {
+	return c.insist(ctx, "start", func() (err error) {
+		c.unlock, err = c.store.Lock("connector")
+		return err
+	}, func(err error) bool { return !errors.Is(err, store.ErrLocked) })
+}
+
+// insist tries until it succeeds, ctx ends, or an error is final: what may pass by
+// itself is waited out.
+func (c *Connector) insist(ctx context.Context, what string, try func() error, final func(error) bool) error {
+	p := pace{log: c.log, what: what, now: c.now}
 	for {
-		if c.unlock, err = c.store.Lock("connector"); err == nil || !errors.Is(err, store.ErrLocked) {
+		err := try()
+		if err == nil || ctx.Err() != nil || final(err) {
 			return err
 		}
-		if !pause(ctx, p.after(ctx, err, classified{class: "temporary"}), nil) {
+		if !pause(ctx, p.after(ctx, err, classify(err)), nil) {
 			return ctx.Err()
 		}
 	}

@@ -26,8 +26,6 @@ type output interface {
 	sink() Sink
 	// attend does what the sink wants beside deliveries, until ctx ends.
 	attend(ctx context.Context) error
-	// idle reports whether nothing is due or on its way.
-	idle(ctx context.Context) (bool, error)
 	close() error
 }
 
@@ -41,7 +39,7 @@ func (c *Connector) newOutput() (output, error) {
 		if err != nil {
 			return nil, fmt.Errorf("open output: %w", err)
 		}
-		return &toDirectory{connector: c, directory: d, path: path}, nil
+		return &toDirectory{directory: d, path: path}, nil
 	}
 	config, err := c.platformConfig()
 	if err != nil {
@@ -89,24 +87,23 @@ func (o *toPlatform) close() error { return o.platform.Close(context.Background(
 
 func (o *toPlatform) start(ctx context.Context) error {
 	c := o.connector
-	p := pace{log: c.log, what: "register", now: c.now}
-	for {
-		reg, err := o.platform.Start(ctx)
-		if err == nil {
-			// The registration has said in the log what is lacking.
-			c.noFiles.Store(!reg.CanAttach)
-			if reg.Reset {
-				return startOver(ctx, c.ledger, c.log)
-			}
-			return nil
-		}
-		if _, ok := errors.AsType[*opencti.Problem](err); ok || ctx.Err() != nil {
-			return err
-		}
-		if !pause(ctx, p.after(ctx, err, classify(err)), nil) {
-			return ctx.Err()
-		}
+	var reg opencti.Registration
+	err := c.insist(ctx, "register", func() (err error) {
+		reg, err = o.platform.Start(ctx)
+		return err
+	}, func(err error) bool {
+		_, ok := errors.AsType[*opencti.Problem](err)
+		return ok
+	})
+	if err != nil {
+		return err
 	}
+	// The registration has said in the log what is lacking.
+	c.noFiles.Store(!reg.CanAttach)
+	if reg.Reset {
+		return startOver(ctx, c.ledger, c.log)
+	}
+	return nil
 }
 
 func (o *toPlatform) attend(ctx context.Context) error {
@@ -116,8 +113,6 @@ func (o *toPlatform) attend(ctx context.Context) error {
 	}}
 	return ping.run(ctx)
 }
-
-func (o *toPlatform) idle(ctx context.Context) (bool, error) { return o.connector.nothingDue(ctx) }
 
 // nothingDue reports whether no row waits for the sink.
 func (c *Connector) nothingDue(ctx context.Context) (bool, error) {
@@ -134,16 +129,14 @@ func (c *Connector) nothingDue(ctx context.Context) (bool, error) {
 
 // toDirectory writes to a folder.
 type toDirectory struct {
-	connector *Connector
 	directory *directory.Directory
 	path      string
 }
 
-func (o *toDirectory) sink() Sink                             { return o.directory }
-func (o *toDirectory) name() string                           { return "directory " + o.path }
-func (o *toDirectory) close() error                           { return o.directory.Close() }
-func (o *toDirectory) start(context.Context) error            { return nil }
-func (o *toDirectory) idle(ctx context.Context) (bool, error) { return o.connector.nothingDue(ctx) }
+func (o *toDirectory) sink() Sink                  { return o.directory }
+func (o *toDirectory) name() string                { return "directory " + o.path }
+func (o *toDirectory) close() error                { return o.directory.Close() }
+func (o *toDirectory) start(context.Context) error { return nil }
 
 func (o *toDirectory) attend(ctx context.Context) error {
 	<-ctx.Done()

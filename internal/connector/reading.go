@@ -83,22 +83,15 @@ func (c *Connector) loop(name string, turn func(context.Context) (bool, error)) 
 
 // openAccount logs in, waiting out what may pass by itself.
 func (c *Connector) openAccount(ctx context.Context) error {
-	p := pace{log: c.log, what: "log in", now: c.now}
-	for {
-		err := c.account.Open(ctx)
-		if err == nil {
-			c.log.InfoContext(ctx, "account is open", slog.String("user_id", c.account.UserID().String()),
-				slog.String("device_id", c.account.DeviceID().String()))
-			return nil
-		}
-		why := classify(err)
-		if ctx.Err() != nil || why.class == "permanent" || why.class == "unauthorized" {
-			return err // it names itself
-		}
-		if !pause(ctx, p.after(ctx, err, why), nil) {
-			return ctx.Err()
-		}
+	err := c.insist(ctx, "log in", func() error { return c.account.Open(ctx) }, func(err error) bool {
+		class := classify(err).class
+		return class == "permanent" || class == "unauthorized"
+	})
+	if err == nil {
+		c.log.InfoContext(ctx, "account is open", slog.String("user_id", c.account.UserID().String()),
+			slog.String("device_id", c.account.DeviceID().String()))
 	}
+	return err
 }
 
 // ending is the sync loop of an export: it ends the reading when everything was

@@ -10,13 +10,22 @@ import (
 	"github.com/matrix-connector/matrix-connector/internal/stix"
 )
 
-// newMapper makes the mapper of the settings.
-func newMapper(s *config.Config) (*mapping.Mapper, error) {
+// markingOf is the marking of everything that is imported.
+func markingOf(s *config.Config) (stix.ID, error) {
 	tlp, err := stix.ParseTLP(string(s.Matrix.TLP))
 	if err != nil {
-		return nil, fmt.Errorf("MATRIX_TLP: %w", err)
+		return "", fmt.Errorf("MATRIX_TLP: %w", err)
 	}
-	c := mapping.Config{Marking: tlp.MarkingID(), PermalinkBase: string(s.Matrix.PermalinkBase), AutoImport: s.Matrix.AutoImportFiles}
+	return tlp.MarkingID(), nil
+}
+
+// newMapper makes the mapper of the settings.
+func newMapper(s *config.Config) (*mapping.Mapper, error) {
+	marking, err := markingOf(s)
+	if err != nil {
+		return nil, err
+	}
+	c := mapping.Config{Marking: marking, PermalinkBase: string(s.Matrix.PermalinkBase), AutoImport: s.Matrix.AutoImportFiles}
 	if s.Connector.ConfidenceLevel.Set {
 		c.Confidence = &s.Connector.ConfidenceLevel.Level
 	}
@@ -26,9 +35,9 @@ func newMapper(s *config.Config) (*mapping.Mapper, error) {
 // platformConfig is what the settings say about the platform.
 func (c *Connector) platformConfig() (opencti.Config, error) {
 	s := c.config.Settings
-	tlp, err := stix.ParseTLP(string(s.Matrix.TLP))
+	marking, err := markingOf(s)
 	if err != nil {
-		return opencti.Config{}, fmt.Errorf("MATRIX_TLP: %w", err)
+		return opencti.Config{}, err
 	}
 	o := opencti.Config{
 		URL: string(s.OpenCTI.URL), Token: s.OpenCTI.Token.Reveal(),
@@ -36,7 +45,7 @@ func (c *Connector) platformConfig() (opencti.Config, error) {
 		Type:       string(s.Connector.Type),
 		TLS:        opencti.TLS{Insecure: s.OpenCTI.SSLVerify.Off, CA: cmp.Or(s.OpenCTI.SSLVerify.CAFile, s.Network.CACertificates)},
 		Proxy:      proxyOf(s.Network),
-		Markings:   []stix.ID{tlp.MarkingID()},
+		Markings:   []stix.ID{marking},
 		AutoImport: s.Matrix.AutoImportFiles,
 		Log:        c.log, Clock: c.now,
 		MQ: opencti.MQ{
