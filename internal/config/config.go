@@ -26,6 +26,12 @@ type OpenCTI struct {
 	SSLVerify Verify `env:"OPENCTI_SSL_VERIFY" default:"true" for:"platform"`
 	// Log lines as JSON. Off, or on a terminal, they are plain text.
 	JSONLogging bool `env:"OPENCTI_JSON_LOGGING" default:"true"`
+	// Headers added to every call of the platform, as `name:value;name2:value2`.
+	CustomHeaders Secret `env:"OPENCTI_CUSTOM_HEADERS" for:"platform"`
+	// Client certificate towards the platform, as PEM text or the path of a file.
+	ClientCert string `env:"OPENCTI_CLIENT_CERT" for:"platform"`
+	// Key of that certificate, as PEM text or the path of a file.
+	ClientKey Secret `env:"OPENCTI_CLIENT_KEY" for:"platform"`
 }
 
 // Connector is what the platform calls this connector.
@@ -44,6 +50,18 @@ type Connector struct {
 	ConfidenceLevel Confidence `env:"CONNECTOR_CONFIDENCE_LEVEL" for:"platform"`
 	// Size of the connector's queue, in MB, that the platform shows as its bound. One batch at a time is sent, so that it is never near.
 	QueueThreshold int `env:"CONNECTOR_QUEUE_THRESHOLD" default:"500" min:"1" max:"1000000" for:"platform"`
+	// How messages reach the platform's workers: `amqp`, or `api` where the broker cannot be reached, which is weaker.
+	QueueProtocol string `env:"CONNECTOR_QUEUE_PROTOCOL,QUEUE_PROTOCOL" default:"amqp" for:"platform"`
+	// Whether metrics, health and the status page are served over HTTP.
+	ExposeMetrics bool `env:"CONNECTOR_EXPOSE_METRICS" default:"false"`
+	// The port that they are served at.
+	MetricsPort int `env:"CONNECTOR_METRICS_PORT" default:"9095" min:"1" max:"65535"`
+	// The address that they are served at. All of the machine's, unless set.
+	MetricsAddress string `env:"CONNECTOR_METRICS_ADDRESS"`
+	// What the names of metrics start with.
+	MetricsNamespace string `env:"CONNECTOR_METRICS_NAMESPACE"`
+	// What the names of metrics go on with.
+	MetricsSubsystem string `env:"CONNECTOR_METRICS_SUBSYSTEM"`
 }
 
 // Matrix is the account that reads, and what it reads.
@@ -56,6 +74,10 @@ type Matrix struct {
 	Password Secret `env:"MATRIX_PASSWORD" need:"login"`
 	// Instead of the password: a token made for this connector alone.
 	AccessToken Secret `env:"MATRIX_ACCESS_TOKEN"`
+	// Client certificate towards the homeserver, as PEM text or the path of a file.
+	ClientCert string `env:"MATRIX_CLIENT_CERT"`
+	// Key of that certificate, as PEM text or the path of a file.
+	ClientKey Secret `env:"MATRIX_CLIENT_KEY"`
 	// Name of the bot's device, as others see it.
 	DeviceName string `env:"MATRIX_DEVICE_NAME" default:"octi_bot"`
 	// Folder of the database and of files on their way. Keep it on a volume: it holds the bot's device.
@@ -103,8 +125,10 @@ type MQ struct {
 	SSLCA string `env:"MQ_USE_SSL_CA" for:"platform"`
 	// Client certificate, as PEM text or the path of a file.
 	SSLCert string `env:"MQ_USE_SSL_CERT" for:"platform"`
-	// Key of the client certificate, without a passphrase, as PEM text or the path of a file.
+	// Key of the client certificate, as PEM text or the path of a file.
 	SSLKey Secret `env:"MQ_USE_SSL_KEY" for:"platform"`
+	// Passphrase of that key.
+	SSLPassphrase Secret `env:"MQ_USE_SSL_PASSPHRASE" for:"platform"`
 	// Whether a broker whose certificate cannot be verified is refused.
 	SSLRejectUnauthorized bool `env:"MQ_USE_SSL_REJECT_UNAUTHORIZED" default:"true" for:"platform"`
 }
