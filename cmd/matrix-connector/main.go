@@ -23,5 +23,8 @@ func main() {
 			os.Exit(128 + int(s))
 		}
 	}()
-	os.Exit(cli.Main(ctx, os.Args[1:], cli.Environ(), os.Stdin, os.Stdout, os.Stderr))
+	end := profile()
+	code := cli.Main(ctx, os.Args[1:], cli.Environ(), os.Stdin, os.Stdout, os.Stderr)
+	end()
+	os.Exit(code)
 }
