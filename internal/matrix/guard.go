@@ -13,6 +13,8 @@ import (
 	"maunium.net/go/mautrix/crypto"
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
+
+	"github.com/matrix-connector/matrix-connector/internal/store"
 )
 
 // storeCalls watches the crypto store calls of one transaction.
@@ -65,6 +67,10 @@ type guard struct {
 	// renew names the device whose Olm session is to be made anew: the machine is told
 	// that there is none.
 	renew id.SenderKey
+	// rows are the store, for statements that run for every event.
+	rows       *store.Store
+	sessions   sessionCache
+	identities identityCache
 }
 
 var _ crypto.Store = (*guard)(nil)
@@ -100,6 +106,7 @@ func note[T any](ctx context.Context, call string, value T, err error) (T, error
 //     in the new one: whoever is in a room can send its keys on under another room's
 //     name, before the owner does, and must not keep the owner's key out.
 func (g *guard) PutGroupSession(ctx context.Context, s *crypto.InboundGroupSession) error {
+	g.sessions.drop(s.RoomID, s.ID())
 	old, room, err := g.sessionAnywhere(ctx, s.ID())
 	if err != nil {
 		return noted(ctx, "read group session", err)
@@ -170,14 +177,25 @@ func sameRatchet(a, b *crypto.InboundGroupSession) bool {
 }
 
 func (g *guard) GetGroupSession(ctx context.Context, room id.RoomID, session id.SessionID) (*crypto.InboundGroupSession, error) {
-	s, err := g.SQLCryptoStore.GetGroupSession(ctx, room, session)
-	if s == nil && err == nil {
-		s, err = g.beside(room).GetGroupSession(ctx, room, session)
+	s, err := g.sessions.get(room, session), error(nil)
+	if s == nil {
+		if s, err = g.storedSession(ctx, room, session); s != nil && err == nil {
+			g.sessions.keep(room, session, s)
+		}
 	}
 	if c := callsOf(ctx); c != nil {
 		c.session = s
 	}
 	return note(ctx, "get group session", s, err)
+}
+
+// storedSession reads a session from the database, whichever room took it first.
+func (g *guard) storedSession(ctx context.Context, room id.RoomID, session id.SessionID) (*crypto.InboundGroupSession, error) {
+	s, err := g.SQLCryptoStore.GetGroupSession(ctx, room, session)
+	if s == nil && err == nil {
+		s, err = g.beside(room).GetGroupSession(ctx, room, session)
+	}
+	return s, err
 }
 
 func (g *guard) GetOlmHash(ctx context.Context, hash [32]byte) (time.Time, error) {
@@ -201,6 +219,7 @@ func (g *guard) PutWithheldGroupSession(ctx context.Context, c event.RoomKeyWith
 	if c.SessionID == "" || c.RoomID == "" {
 		return nil
 	}
+	g.sessions.drop(c.RoomID, c.SessionID)
 	return noted(ctx, "put withheld group session", g.SQLCryptoStore.PutWithheldGroupSession(ctx, c))
 }
 

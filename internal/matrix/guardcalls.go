@@ -60,20 +60,24 @@ func (g *guard) DeleteOldOlmHashes(ctx context.Context, before time.Time) error 
 }
 
 func (g *guard) RedactGroupSession(ctx context.Context, room id.RoomID, session id.SessionID, reason string) error {
+	g.sessions.clear()
 	return noted(ctx, "redact group session", g.SQLCryptoStore.RedactGroupSession(ctx, room, session, reason))
 }
 
 func (g *guard) RedactGroupSessions(ctx context.Context, room id.RoomID, key id.SenderKey, reason string) ([]id.SessionID, error) {
+	g.sessions.clear()
 	s, err := g.SQLCryptoStore.RedactGroupSessions(ctx, room, key, reason)
 	return note(ctx, "redact group sessions", s, err)
 }
 
 func (g *guard) RedactExpiredGroupSessions(ctx context.Context) ([]id.SessionID, error) {
+	g.sessions.clear()
 	s, err := g.SQLCryptoStore.RedactExpiredGroupSessions(ctx)
 	return note(ctx, "redact expired group sessions", s, err)
 }
 
 func (g *guard) RedactOutdatedGroupSessions(ctx context.Context) ([]id.SessionID, error) {
+	g.sessions.clear()
 	s, err := g.SQLCryptoStore.RedactOutdatedGroupSessions(ctx)
 	return note(ctx, "redact outdated group sessions", s, err)
 }
@@ -109,11 +113,6 @@ func (g *guard) IsOutboundGroupSessionShared(ctx context.Context, user id.UserID
 	return note(ctx, "is outbound group session shared", ok, err)
 }
 
-func (g *guard) ValidateMessageIndex(ctx context.Context, session id.SessionID, event id.EventID, index uint, timestamp int64) (bool, error) {
-	ok, err := g.SQLCryptoStore.ValidateMessageIndex(ctx, session, event, index, timestamp)
-	return note(ctx, "validate message index", ok, err)
-}
-
 func (g *guard) GetDevices(ctx context.Context, user id.UserID) (map[id.DeviceID]*id.Device, error) {
 	d, err := g.SQLCryptoStore.GetDevices(ctx, user)
 	return note(ctx, "get devices", d, err)
@@ -125,16 +124,13 @@ func (g *guard) GetDevice(ctx context.Context, user id.UserID, device id.DeviceI
 }
 
 func (g *guard) PutDevice(ctx context.Context, user id.UserID, d *id.Device) error {
+	g.identities.clear()
 	return noted(ctx, "put device", g.SQLCryptoStore.PutDevice(ctx, user, d))
 }
 
 func (g *guard) PutDevices(ctx context.Context, user id.UserID, d map[id.DeviceID]*id.Device) error {
+	g.identities.clear()
 	return noted(ctx, "put devices", g.SQLCryptoStore.PutDevices(ctx, user, d))
-}
-
-func (g *guard) FindDeviceByKey(ctx context.Context, user id.UserID, key id.IdentityKey) (*id.Device, error) {
-	d, err := g.SQLCryptoStore.FindDeviceByKey(ctx, user, key)
-	return note(ctx, "find device by key", d, err)
 }
 
 func (g *guard) FilterTrackedUsers(ctx context.Context, users []id.UserID) ([]id.UserID, error) {
@@ -152,28 +148,22 @@ func (g *guard) GetOutdatedTrackedUsers(ctx context.Context) ([]id.UserID, error
 }
 
 func (g *guard) PutCrossSigningKey(ctx context.Context, user id.UserID, usage id.CrossSigningUsage, key id.Ed25519) error {
+	g.identities.clear()
 	return noted(ctx, "put cross-signing key", g.SQLCryptoStore.PutCrossSigningKey(ctx, user, usage, key))
 }
 
-func (g *guard) GetCrossSigningKeys(ctx context.Context, user id.UserID) (map[id.CrossSigningUsage]id.CrossSigningKey, error) {
-	k, err := g.SQLCryptoStore.GetCrossSigningKeys(ctx, user)
-	return note(ctx, "get cross-signing keys", k, err)
-}
-
 func (g *guard) ResetMasterKeyTOFU(ctx context.Context, user id.UserID, key id.Ed25519) error {
+	g.identities.clear()
 	return noted(ctx, "reset master key", g.SQLCryptoStore.ResetMasterKeyTOFU(ctx, user, key))
 }
 
 func (g *guard) PutSignature(ctx context.Context, signed id.UserID, key id.Ed25519, signer id.UserID, signerKey id.Ed25519, signature string) error {
+	g.identities.clear()
 	return noted(ctx, "put signature", g.SQLCryptoStore.PutSignature(ctx, signed, key, signer, signerKey, signature))
 }
 
-func (g *guard) IsKeySignedBy(ctx context.Context, user id.UserID, key id.Ed25519, by id.UserID, byKey id.Ed25519) (bool, error) {
-	ok, err := g.SQLCryptoStore.IsKeySignedBy(ctx, user, key, by, byKey)
-	return note(ctx, "is key signed by", ok, err)
-}
-
 func (g *guard) DropSignaturesByKey(ctx context.Context, user id.UserID, key id.Ed25519) (int64, error) {
+	g.identities.clear()
 	n, err := g.SQLCryptoStore.DropSignaturesByKey(ctx, user, key)
 	return note(ctx, "drop signatures", n, err)
 }

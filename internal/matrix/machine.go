@@ -28,7 +28,7 @@ type machine struct {
 // loadMachine makes a machine from what the database holds.
 func (a *Account) loadMachine(ctx context.Context) (*machine, error) {
 	plain := crypto.NewSQLCryptoStore(a.store.DB(), dbutil.NoopLogger, a.self().User.String(), a.self().Device, a.self().PickleKey)
-	g := &guard{SQLCryptoStore: plain, own: a.self().User, log: a.log}
+	g := &guard{SQLCryptoStore: plain, own: a.self().User, log: a.log, rows: a.store}
 	silent := zerolog.Nop()
 
 	// The machine's own client never reaches the network: it is answered from

@@ -1,0 +1,22 @@
+package matrix
+
+import (
+	"maunium.net/go/mautrix/crypto"
+	"maunium.net/go/mautrix/id"
+)
+
+// MaxSessions is maxSessions.
+const MaxSessions = maxSessions
+
+// SessionCache is sessionCache, for its bound.
+type SessionCache struct{ cache sessionCache }
+
+// Keep is keep.
+func (c *SessionCache) Keep(room id.RoomID, session id.SessionID, s *crypto.InboundGroupSession) {
+	c.cache.keep(room, session, s)
+}
+
+// Get is get.
+func (c *SessionCache) Get(room id.RoomID, session id.SessionID) *crypto.InboundGroupSession {
+	return c.cache.get(room, session)
+}
