@@ -63,7 +63,7 @@ func BuildDendrite(ctx context.Context) (string, error) {
 	if have, err := os.ReadFile(stamp); err == nil && string(have) == pins {
 		return out, nil
 	}
-	err = goBuild(ctx, module, out+string(filepath.Separator),
+	err = goBuild(ctx, module, out+string(filepath.Separator), "goolm",
 		"github.com/element-hq/dendrite/cmd/dendrite",
 		"github.com/element-hq/dendrite/cmd/create-account",
 		"github.com/element-hq/dendrite/cmd/generate-keys")
@@ -76,45 +76,57 @@ func BuildDendrite(ctx context.Context) (string, error) {
 	return out, nil
 }
 
-// BuildConnector builds the connector's binary as it is released and returns
-// its path. All runs of one process are of one build.
+// BuildConnector builds the connector's binary as it is released and returns its
+// path. All runs of one process are of one build.
 func BuildConnector(ctx context.Context) (string, error) {
-	built.Lock()
-	defer built.Unlock()
-	if built.path != "" {
-		return built.path, nil
+	return released.path(ctx)
+}
+
+// BuildProfiled builds the binary that measures itself (build tag profile).
+func BuildProfiled(ctx context.Context) (string, error) {
+	return profiled.path(ctx)
+}
+
+// build is a way to build the connector, and the binary that this process has
+// built in it.
+type build struct {
+	file, tags string
+
+	mu    sync.Mutex // guards what follows
+	built string
+}
+
+var (
+	released = build{file: "matrix-connector", tags: "goolm"}
+	profiled = build{file: "matrix-connector-profiled", tags: "goolm,profile"}
+)
+
+func (b *build) path(ctx context.Context) (string, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.built != "" {
+		return b.built, nil
 	}
-	path, err := buildConnector(ctx)
-	built.path = path
-	return path, err
-}
-
-// built is the binary that this process has built.
-var built struct {
-	sync.Mutex
-	path string
-}
-
-func buildConnector(ctx context.Context) (string, error) {
 	root, err := Root()
 	if err != nil {
 		return "", err
 	}
-	out := filepath.Join(root, "build", "matrix-connector")
+	out := filepath.Join(root, "build", b.file)
 	unlock, err := lock(out + ".lock")
 	if err != nil {
 		return "", fmt.Errorf("build connector: %w", err)
 	}
 	defer unlock()
-	if err := goBuild(ctx, root, out, "./cmd/matrix-connector"); err != nil {
+	if err := goBuild(ctx, root, out, b.tags, "./cmd/matrix-connector"); err != nil {
 		return "", fmt.Errorf("build connector: %w", err)
 	}
+	b.built = out
 	return out, nil
 }
 
-// goBuild runs the go command as a release does: no cgo, Go's own Olm.
-func goBuild(ctx context.Context, dir, out string, packages ...string) error {
-	args := append([]string{"build", "-tags=goolm", "-trimpath", "-o", out}, packages...)
+// goBuild runs the go command as a release does: no cgo, no symbol table.
+func goBuild(ctx context.Context, dir, out, tags string, packages ...string) error {
+	args := append([]string{"build", "-tags=" + tags, "-trimpath", "-ldflags=-s -w", "-o", out}, packages...)
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off")

@@ -25,15 +25,26 @@ type ConnectorConfig struct {
 	// Env is its whole environment but PATH and HOME: nothing of the machine's
 	// own settings reaches it.
 	Env map[string]string
+	// Profiles is an existing folder for the run's CPU, heap and allocation
+	// profiles; with it the binary is the one that measures itself. Empty: the
+	// released one.
+	Profiles string
 }
 
 // StartConnector builds the binary if need be and runs it.
 func StartConnector(ctx context.Context, c ConnectorConfig) (*Connector, error) {
-	binary, err := BuildConnector(ctx)
+	build := BuildConnector
+	if c.Profiles != "" {
+		build = BuildProfiled
+	}
+	binary, err := build(ctx)
 	if err != nil {
 		return nil, err
 	}
 	env := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + c.Dir}
+	if c.Profiles != "" {
+		env = append(env, "PROFILE_DIR="+c.Profiles)
+	}
 	for _, k := range slices.Sorted(maps.Keys(c.Env)) {
 		env = append(env, k+"="+c.Env[k])
 	}
