@@ -27,7 +27,7 @@ type OpenCTI struct {
 	// Log lines as JSON. Off, or on a terminal, they are plain text.
 	JSONLogging bool `env:"OPENCTI_JSON_LOGGING" default:"true"`
 	// Headers added to every call of the platform, as `name:value;name2:value2`.
-	CustomHeaders Secret `env:"OPENCTI_CUSTOM_HEADERS" for:"platform"`
+	CustomHeaders Headers `env:"OPENCTI_CUSTOM_HEADERS" for:"platform"`
 	// Client certificate towards the platform, as PEM text or the path of a file.
 	ClientCert string `env:"OPENCTI_CLIENT_CERT" for:"platform"`
 	// Key of that certificate, as PEM text or the path of a file.
@@ -51,17 +51,17 @@ type Connector struct {
 	// Size of the connector's queue, in MB, that the platform shows as its bound. One batch at a time is sent, so that it is never near.
 	QueueThreshold int `env:"CONNECTOR_QUEUE_THRESHOLD" default:"500" min:"1" max:"1000000" for:"platform"`
 	// How messages reach the platform's workers: `amqp`, or `api` where the broker cannot be reached, which is weaker.
-	QueueProtocol string `env:"CONNECTOR_QUEUE_PROTOCOL,QUEUE_PROTOCOL" default:"amqp" for:"platform"`
-	// Whether metrics, health and the status page are served over HTTP.
+	QueueProtocol QueueProtocol `env:"CONNECTOR_QUEUE_PROTOCOL,QUEUE_PROTOCOL" default:"amqp" for:"platform"`
+	// Whether metrics, health and the status page are served over HTTP. They have no login and show room names, so let your monitoring alone reach them.
 	ExposeMetrics bool `env:"CONNECTOR_EXPOSE_METRICS" default:"false"`
 	// The port that they are served at.
 	MetricsPort int `env:"CONNECTOR_METRICS_PORT" default:"9095" min:"1" max:"65535"`
-	// The address that they are served at. All of the machine's, unless set.
-	MetricsAddress string `env:"CONNECTOR_METRICS_ADDRESS"`
+	// The address that they are served at, such as `127.0.0.1`. All addresses of the machine, unless set, as OpenCTI's own client does.
+	MetricsAddress ListenAddress `env:"CONNECTOR_METRICS_ADDRESS"`
 	// What the names of metrics start with.
-	MetricsNamespace string `env:"CONNECTOR_METRICS_NAMESPACE"`
+	MetricsNamespace MetricName `env:"CONNECTOR_METRICS_NAMESPACE"`
 	// What the names of metrics go on with.
-	MetricsSubsystem string `env:"CONNECTOR_METRICS_SUBSYSTEM"`
+	MetricsSubsystem MetricName `env:"CONNECTOR_METRICS_SUBSYSTEM"`
 }
 
 // Matrix is the account that reads, and what it reads.
@@ -80,10 +80,16 @@ type Matrix struct {
 	ClientKey Secret `env:"MATRIX_CLIENT_KEY"`
 	// Name of the bot's device, as others see it.
 	DeviceName string `env:"MATRIX_DEVICE_NAME" default:"octi_bot"`
+	// Recovery key or passphrase of the bot's account: it cross-signs the device and opens the key backup.
+	RecoveryKey Secret `env:"MATRIX_RECOVERY_KEY" later:"true"`
+	// File that takes the recovery key of an identity that is made anew, when nobody sits at a terminal.
+	RecoveryKeyOut string `env:"MATRIX_RECOVERY_KEY_OUT" later:"true"`
 	// Folder of the database and of files on their way. Keep it on a volume: it holds the bot's device.
 	StorePath string `env:"MATRIX_STORE_PATH" default:"./store"`
 	// Seals what is secret in the store. Without it a key file is made inside the store, and a stolen disk can be read.
 	StoreKey Secret `env:"MATRIX_STORE_KEY"`
+	// How long the text of a message stays in the store, sealed, once it has landed: a duration such as `P7D`, or `none` to keep it for ever. Ids and states always stay.
+	ContentRetention Retention `env:"MATRIX_CONTENT_RETENTION" default:"P7D"`
 	// Marking of all that is imported: `CLEAR` (or `WHITE`), `GREEN`, `AMBER`, `AMBER+STRICT`, `RED`.
 	TLP TLP `env:"MATRIX_TLP" default:"AMBER"`
 	// How far back history is imported: a date, a time, a duration before the start such as `P30D`, or `none` for new messages only.
@@ -100,6 +106,8 @@ type Matrix struct {
 	AttachmentTypes MediaPatterns `env:"MATRIX_ATTACHMENT_TYPES"`
 	// Let the platform's own file importers run on attachments.
 	AutoImportFiles bool `env:"MATRIX_AUTO_IMPORT_FILES" default:"false" for:"platform"`
+	// What becomes of a message that is deleted in Matrix: `mask` replaces its text by a notice, `delete` deletes the object, `keep` marks it with a label.
+	Redactions Redactions `env:"MATRIX_REDACTIONS" default:"mask" later:"true"`
 	// What a link to a message starts with.
 	PermalinkBase Permalink `env:"MATRIX_PERMALINK_BASE" default:"https://matrix.to/#/"`
 	// Log HTTP traffic with the homeserver: method, path, status and time, never bodies or tokens. Sets the log level to `debug`.

@@ -2,7 +2,6 @@ package config
 
 import (
 	"reflect"
-	"slices"
 	"strings"
 )
 
@@ -43,8 +42,12 @@ func Load(in Input) (*Config, error) {
 		if problem != nil && (in.Purpose == ForPlatform || !s.forPlat) {
 			problems = append(problems, *problem)
 		}
+		if problem == nil && s.later && v.source != FromDefault {
+			c.Warnings = append(c.Warnings, Warning{Variable: s.name(), Says: "is checked, but has no effect in this version"})
+		}
 	}
 	problems = append(problems, c.credentials(problems)...)
+	problems = append(problems, c.pairs(problems, in.Purpose)...)
 	problems = append(problems, fileProblems...)
 	c.Warnings = append(c.Warnings, unknownNames(all, list)...)
 	c.Warnings = append(c.Warnings, c.risks()...)
@@ -61,8 +64,8 @@ func (c *Config) Source(variable string) Source { return c.sources[variable] }
 func (c *Config) Secrets() []string {
 	var list []string
 	for _, s := range settings(c) {
-		if secret, ok := reflect.TypeAssert[Secret](s.field); ok && secret.IsSet() {
-			list = append(list, secret.Reveal())
+		if secret, ok := reflect.TypeAssert[confidential](s.field); ok {
+			list = append(list, secret.texts()...)
 		}
 	}
 	return list
@@ -128,27 +131,4 @@ var examples = map[string]string{
 	"OPENCTI_URL":    "https://opencti.example.org",
 	"MATRIX_SERVER":  "https://matrix.example.org",
 	"MATRIX_USER_ID": "@octi:example.org",
-}
-
-// credentials checks that there is one way to log in, unless what was given is
-// among the problems already.
-func (c *Config) credentials(found Problems) Problems {
-	if slices.ContainsFunc(found, func(p Problem) bool {
-		v := strings.TrimSuffix(p.Variable, fileSuffix)
-		return v == "MATRIX_PASSWORD" || v == "MATRIX_ACCESS_TOKEN"
-	}) {
-		return nil
-	}
-	p := Problem{Variable: "MATRIX_PASSWORD", Key: "matrix.password"}
-	switch password, token := c.Matrix.Password.IsSet(), c.Matrix.AccessToken.IsSet(); {
-	case password && token:
-		p.Wrong = "and MATRIX_ACCESS_TOKEN are both set"
-		p.Cure = "keep the access token where the homeserver has no password login, else the password"
-	case !password && !token:
-		p.Wrong = "is not set, nor is MATRIX_ACCESS_TOKEN"
-		p.Cure = "set MATRIX_PASSWORD, or let MATRIX_PASSWORD_FILE name a file that holds it"
-	default:
-		return nil
-	}
-	return Problems{p}
 }

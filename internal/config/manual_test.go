@@ -65,8 +65,11 @@ func rows(t *testing.T) []row {
 			if prefix != "" {
 				r.key = prefix + "." + strings.ToLower(strings.TrimPrefix(variable, strings.ToUpper(prefix)+"_"))
 			}
-			if name, ok := f.Type.(*ast.Ident); ok && name.Name == "Secret" {
+			if name, ok := f.Type.(*ast.Ident); ok && (name.Name == "Secret" || name.Name == "Headers") {
 				r.meaning += " *Secret.*"
+			}
+			if tag.Get("later") != "" {
+				r.meaning += " *Checked, and of no effect in this version.*"
 			}
 			list = append(list, r)
 		}

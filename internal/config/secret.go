@@ -8,6 +8,17 @@ import (
 // redacted is all that is ever shown of a secret.
 const redacted = "[redacted]"
 
+// confidential is a setting that is shown to nobody.
+type confidential interface {
+	// texts are what a log must hide; none when the setting is not set.
+	texts() []string
+}
+
+var (
+	_ confidential = Secret{}
+	_ confidential = Headers{}
+)
+
 // Secret is a value that is handed to whoever needs it and shown to nobody. The
 // zero value is "not set".
 //
@@ -33,6 +44,13 @@ func (s Secret) Reveal() string {
 
 // IsSet reports whether there is a text.
 func (s Secret) IsSet() bool { return s.text != nil }
+
+func (s Secret) texts() []string {
+	if s.text == nil {
+		return nil
+	}
+	return []string{*s.text}
+}
 
 // String is "[redacted]".
 func (Secret) String() string { return redacted }

@@ -21,6 +21,7 @@ type setting struct {
 	always  bool // required
 	onPlat  bool // required towards a platform
 	forPlat bool // of no effect without a platform
+	later   bool // checked, and of no effect in this version
 	min     int
 	max     int
 	field   reflect.Value
@@ -39,12 +40,16 @@ func settings(c *Config) []setting {
 		}
 		for j := range group.NumField() {
 			tag := group.Type().Field(j).Tag
+			if tag.Get("env") == "" {
+				continue
+			}
 			s := setting{
 				env: strings.Split(tag.Get("env"), ","), def: tag.Get("default"), field: group.Field(j),
 				always: tag.Get("need") == "always", onPlat: tag.Get("need") == "platform",
 			}
 			s.forPlat = s.onPlat || tag.Get("for") == "platform"
-			s.secret = s.field.Type() == reflect.TypeFor[Secret]()
+			s.later = tag.Get("later") == "true"
+			_, s.secret = reflect.TypeAssert[confidential](s.field)
 			s.min, _ = strconv.Atoi(tag.Get("min"))
 			s.max, _ = strconv.Atoi(tag.Get("max"))
 			if section != "" {

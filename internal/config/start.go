@@ -1,8 +1,6 @@
 package config
 
 import (
-	"regexp"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -14,14 +12,6 @@ type Start struct {
 	span *span
 	none bool
 }
-
-// span is an ISO 8601 duration. Months and years are those of the calendar.
-type span struct {
-	years, months, days int
-	clock               time.Duration
-}
-
-var isoDuration = regexp.MustCompile(`^P(?:(\d{1,4})Y)?(?:(\d{1,5})M)?(?:(\d{1,5})W)?(?:(\d{1,6})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,7})M)?(?:(\d{1,8})S)?)?$`)
 
 // UnmarshalText takes an ISO date (midnight UTC), an RFC 3339 time, an ISO 8601
 // duration, or "none".
@@ -37,18 +27,11 @@ func (s *Start) UnmarshalText(text []byte) error {
 			return nil
 		}
 	}
-	m := isoDuration.FindStringSubmatch(t)
-	if m == nil || t == "P" || strings.HasSuffix(t, "T") {
+	d, ok := parseSpan(t)
+	if !ok {
 		return malformed("is no start", "write a date like 2026-01-31, a duration like P30D, or none")
 	}
-	n := make([]int, len(m))
-	for i := range m[1:] {
-		n[i+1], _ = strconv.Atoi(m[i+1]) // digits only, few enough for an int
-	}
-	*s = Start{span: &span{
-		years: n[1], months: n[2], days: 7*n[3] + n[4],
-		clock: time.Duration(n[5])*time.Hour + time.Duration(n[6])*time.Minute + time.Duration(n[7])*time.Second,
-	}}
+	*s = Start{span: d}
 	return nil
 }
 

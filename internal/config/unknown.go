@@ -2,35 +2,33 @@ package config
 
 import "strings"
 
-// unread are names that are known and that nothing here reads: OpenCTI's library
-// knows them, or a setting of a wider plan bears them. They are told apart from
-// misspelt ones.
+// unread are names that OpenCTI's library knows and that nothing here reads. They are
+// told apart from misspelt ones.
 var unread = map[string]string{
-	"CONNECTOR_AUTO":                        reasonNotImport,
-	"CONNECTOR_ONLY_CONTEXTUAL":             reasonNotImport,
-	"CONNECTOR_DURATION_PERIOD":             reasonStreams,
-	"CONNECTOR_RUN_AND_TERMINATE":           reasonStreams,
-	"CONNECTOR_VALIDATE_BEFORE_IMPORT":      reasonNotRead,
-	"CONNECTOR_SEND_TO_QUEUE":               reasonNotRead,
-	"CONNECTOR_SEND_TO_DIRECTORY":           reasonExport,
-	"CONNECTOR_SEND_TO_DIRECTORY_PATH":      reasonExport,
-	"CONNECTOR_SEND_TO_DIRECTORY_RETENTION": reasonExport,
-	"CONNECTOR_SEND_TO_S3":                  reasonNotRead,
-	"CONNECTOR_EXPOSE_METRICS":              reasonNotRead,
-	"CONNECTOR_METRICS_PORT":                reasonNotRead,
-	"CONNECTOR_QUEUE_PROTOCOL":              reasonNotRead,
-	"CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT": reasonNotRead,
-	"CONNECTOR_AUTO_UPDATE":                 reasonNotRead,
-	"CONNECTOR_ENRICHMENT_RESOLUTION":       reasonNotImport,
-	"CONNECTOR_LISTEN_PROTOCOL":             reasonNotImport,
-	"CONNECTOR_LIVE_STREAM_ID":              reasonNotImport,
-	"CONNECTOR_UPDATE_EXISTING_DATA":        reasonNotRead,
-	"MQ_USE_SSL_PASSPHRASE":                 reasonNotRead,
-	"OPENCTI_CUSTOM_HEADERS":                reasonNotRead,
-	"MATRIX_RECOVERY_KEY":                   reasonNotRead,
-	"MATRIX_RECOVERY_KEY_FILE":              reasonNotRead,
-	"MATRIX_RECOVERY_KEY_OUT":               reasonNotRead,
-	"MATRIX_REDACTIONS":                     reasonNotRead,
+	"CONNECTOR_AUTO":                                         reasonNotImport,
+	"CONNECTOR_ONLY_CONTEXTUAL":                              reasonNotImport,
+	"CONNECTOR_DURATION_PERIOD":                              reasonStreams,
+	"CONNECTOR_RUN_AND_TERMINATE":                            reasonStreams,
+	"CONNECTOR_VALIDATE_BEFORE_IMPORT":                       reasonNotRead,
+	"CONNECTOR_SEND_TO_QUEUE":                                reasonNotRead,
+	"CONNECTOR_SEND_TO_DIRECTORY":                            reasonExport,
+	"CONNECTOR_SEND_TO_DIRECTORY_PATH":                       reasonExport,
+	"CONNECTOR_SEND_TO_DIRECTORY_RETENTION":                  reasonExport,
+	"CONNECTOR_SEND_TO_S3":                                   reasonNotRead,
+	"CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT":                  reasonNotRead,
+	"CONNECTOR_AUTO_CREATE_SERVICE_ACCOUNT_CONFIDENCE_LEVEL": reasonNotRead,
+	"CONNECTOR_SEND_TO_S3_BUCKET":                            reasonNotRead,
+	"CONNECTOR_SEND_TO_S3_FOLDER":                            reasonNotRead,
+	"CONNECTOR_SEND_TO_S3_RETENTION":                         reasonNotRead,
+	"CONNECTOR_LISTEN_PROTOCOL_API_PORT":                     reasonNotImport,
+	"CONNECTOR_LISTEN_PROTOCOL_API_PATH":                     reasonNotImport,
+	"CONNECTOR_LISTEN_PROTOCOL_API_SSL":                      reasonNotImport,
+	"CONNECTOR_LISTEN_PROTOCOL_API_URI":                      reasonNotImport,
+	"CONNECTOR_AUTO_UPDATE":                                  reasonNotRead,
+	"CONNECTOR_ENRICHMENT_RESOLUTION":                        reasonNotImport,
+	"CONNECTOR_LISTEN_PROTOCOL":                              reasonNotImport,
+	"CONNECTOR_LIVE_STREAM_ID":                               reasonNotImport,
+	"CONNECTOR_UPDATE_EXISTING_DATA":                         reasonNotRead,
 }
 
 const (
