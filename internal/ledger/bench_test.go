@@ -2,7 +2,6 @@ package ledger_test
 
 import (
 	"cmp"
-	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
-	"github.com/matrix-connector/matrix-connector/internal/ledger"
 	"github.com/matrix-connector/matrix-connector/internal/timeline"
 )
 
@@ -58,18 +56,7 @@ func BenchmarkDeliver(b *testing.B) {
 			}
 			d.sends++
 			d.ok(d.Send(b.Context(), strconv.Itoa(d.sends), batch))
-			d.ok(inDo(d, func(ctx context.Context) error {
-				for _, r := range batch.Rooms {
-					d.ok(d.Land(ctx, ledger.RoomRef(r), r.Revision))
-				}
-				for _, a := range batch.Authors {
-					d.ok(d.Land(ctx, ledger.AuthorRef(a), a.Revision))
-				}
-				for _, p := range batch.Drafts {
-					d.ok(d.Land(ctx, ledger.PostRef(p), p.Revision))
-				}
-				return nil
-			}))
+			d.ok(d.LandAll(b.Context(), refs(batch)))
 			delivered += len(batch.Drafts)
 		}
 	}

@@ -16,47 +16,49 @@ type Class string
 // when it was given up meanwhile (a room rule), it stays dead and the revision is noted.
 // Posts that went without a relation to a post that lands get a new revision.
 func (l *Ledger) Land(ctx context.Context, r Ref, revision int64) error {
-	return l.do(ctx, "land", func(ctx context.Context) error {
-		row, err := l.find(ctx, r)
-		if err != nil {
-			return err
-		}
-		if revision < 1 || revision > row.revision {
-			return fmt.Errorf("revision %d of %d: %w", revision, row.revision, ErrTransition)
-		}
-		switch row.state {
-		case StateLanded:
-			return nil
-		case StateDead:
-			_, err := l.run(ctx, "UPDATE "+row.table+" SET landed = max(landed, ?) WHERE id = ?", revision, row.id)
-			return err
-		case StateSent, StateDue:
-		case StateIdle:
-			return fmt.Errorf("from %s: %w", row.state, ErrTransition)
-		}
-		state := row.state
-		if revision == row.revision {
-			state = StateLanded
-		}
-		_, err = l.run(ctx, "UPDATE "+row.table+` SET state = ?, landed = max(landed, ?), due_at = 0, attempts = 0, lapses = 0,
-			class = '', reason = '', receipt = CASE ? WHEN 'landed' THEN '' ELSE receipt END WHERE id = ?`, state, revision, state, row.id)
-		if err != nil {
-			return err
-		}
-		switch row.table {
-		case tableRoom:
-			// The name that was sent, or, where nothing was sent for it, the present one.
-			_, err = l.run(ctx, "UPDATE ledger_room SET landed_name = CASE WHEN sent = ? THEN said_name ELSE name END WHERE id = ?", revision, row.id)
-		case tablePost:
-			if row.state == StateDue && state == StateLanded {
-				if err := l.saidByAmendment(ctx, row); err != nil {
-					return err
-				}
-			}
-			err = l.releaseReferrers(ctx, row.room, r.Event)
-		}
+	return l.do(ctx, "land", func(ctx context.Context) error { return l.land(ctx, r, revision) })
+}
+
+func (l *Ledger) land(ctx context.Context, r Ref, revision int64) error {
+	row, err := l.find(ctx, r)
+	if err != nil {
 		return err
-	})
+	}
+	if revision < 1 || revision > row.revision {
+		return fmt.Errorf("revision %d of %d: %w", revision, row.revision, ErrTransition)
+	}
+	switch row.state {
+	case StateLanded:
+		return nil
+	case StateDead:
+		_, err := l.run(ctx, "UPDATE "+row.table+" SET landed = max(landed, ?) WHERE id = ?", revision, row.id)
+		return err
+	case StateSent, StateDue:
+	case StateIdle:
+		return fmt.Errorf("from %s: %w", row.state, ErrTransition)
+	}
+	state := row.state
+	if revision == row.revision {
+		state = StateLanded
+	}
+	_, err = l.run(ctx, "UPDATE "+row.table+` SET state = ?, landed = max(landed, ?), due_at = 0, attempts = 0, lapses = 0,
+		class = '', reason = '', receipt = CASE ? WHEN 'landed' THEN '' ELSE receipt END WHERE id = ?`, state, revision, state, row.id)
+	if err != nil {
+		return err
+	}
+	switch row.table {
+	case tableRoom:
+		// The name that was sent, or, where nothing was sent for it, the present one.
+		_, err = l.run(ctx, "UPDATE ledger_room SET landed_name = CASE WHEN sent = ? THEN said_name ELSE name END WHERE id = ?", revision, row.id)
+	case tablePost:
+		if row.state == StateDue && state == StateLanded {
+			if err := l.saidByAmendment(ctx, row); err != nil {
+				return err
+			}
+		}
+		err = l.releaseReferrers(ctx, row.room, []id.EventID{r.Event})
+	}
+	return err
 }
 
 // saidByAmendment notes the relations of a post that landed without Send. Without it two
@@ -65,24 +67,6 @@ func (l *Ledger) saidByAmendment(ctx context.Context, row row) error {
 	const known = "EXISTS (SELECT 1 FROM ledger_post t WHERE t.room = ledger_post.room AND t.landed > 0 AND t.event = ledger_post."
 	_, err := l.run(ctx, "UPDATE ledger_post SET said_reply = "+known+"reply), said_thread = "+known+"thread) WHERE id = ?", row.id)
 	return err
-}
-
-// releaseReferrers lets posts go that waited for a target, and raises those that went
-// without the relation.
-func (l *Ledger) releaseReferrers(ctx context.Context, room int64, target id.EventID) error {
-	for _, column := range []string{"reply", "thread"} {
-		_, err := l.run(ctx, "UPDATE ledger_post SET hold_until = 0 WHERE room = ? AND "+column+" = ? AND "+column+" <> '' AND hold_until > 0",
-			room, target)
-		if err != nil {
-			return err
-		}
-		_, err = l.run(ctx, "UPDATE ledger_post SET revision = revision + 1, "+madeDue+" WHERE room = ? AND "+column+" = ? AND "+column+` <> ''
-			AND said_`+column+` = 0 AND (state = 'sent' OR state = 'landed')`, room, target)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Defer makes a row due again later, by the retry curve (see [Delay]), and notes why.

@@ -341,6 +341,10 @@ func (w *walk) step() string {
 
 func (w *walk) landAll() {
 	ctx := w.t.Context()
+	if rapid.Bool().Draw(w.rt, "at once") {
+		w.tried(w.LandAll(ctx, refs(w.flight)))
+		return
+	}
 	for _, r := range w.flight.Rooms {
 		w.tried(w.Land(ctx, ledger.RoomRef(r), r.Revision))
 	}
@@ -350,6 +354,21 @@ func (w *walk) landAll() {
 	for _, d := range w.flight.Drafts {
 		w.tried(w.Land(ctx, ledger.PostRef(d), d.Revision))
 	}
+}
+
+// refs are the rows of a batch, in their order.
+func refs(b ledger.Batch) []ledger.Ref {
+	var out []ledger.Ref
+	for _, r := range b.Rooms {
+		out = append(out, ledger.RoomRef(r))
+	}
+	for _, a := range b.Authors {
+		out = append(out, ledger.AuthorRef(a))
+	}
+	for _, d := range b.Drafts {
+		out = append(out, ledger.PostRef(d))
+	}
+	return out
 }
 
 // checkBatch holds a batch against the promises: both ends have landed, no post twice,
