@@ -17,6 +17,7 @@ import (
 	"github.com/matrix-connector/matrix-connector/internal/mapping"
 	"github.com/matrix-connector/matrix-connector/internal/matrix"
 	"github.com/matrix-connector/matrix-connector/internal/store"
+	"github.com/matrix-connector/matrix-connector/internal/telemetry"
 )
 
 // DrainTime is how long delivery may go on after the connector was told to stop.
@@ -33,6 +34,10 @@ type Config struct {
 	Follow bool
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
+	// Metrics counts what is done; nil: nothing is counted.
+	Metrics *telemetry.Metrics
+	// Version of the program, as the status page shows it.
+	Version string
 }
 
 // Connector is one account of one homeserver and one sink.
