@@ -40,6 +40,7 @@ func (s *Server) serve(rt route) http.Handler {
 			return
 		}
 		rt.handle(s, c)
+		s.recordAnswer(rt.name)
 	})
 }
 
@@ -99,6 +100,14 @@ func (s *Server) record(c *call, rt route) {
 		s.requests = slices.Delete(s.requests, 0, keptRequests/2)
 	}
 	s.requests = append(s.requests, req)
+}
+
+func (s *Server) recordAnswer(e Endpoint) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answers[e]++
+	close(s.answered)
+	s.answered = make(chan struct{})
 }
 
 func (c *call) ok(v any)                              { writeJSON(c.w, http.StatusOK, v) }

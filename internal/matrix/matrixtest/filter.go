@@ -40,6 +40,9 @@ func (s *Server) readFilter(c *call, name string) syncFilter {
 	if f.Room.Timeline.Limit == 0 {
 		f.Room.Timeline.Limit = defaultTimelineLimit
 	}
+	if bound := s.opts.TimelineCap; bound > 0 {
+		f.Room.Timeline.Limit = min(f.Room.Timeline.Limit, bound)
+	}
 	if f.Room.Timeline.Types != nil {
 		s.violate("timeline filtered by an allow-list of types")
 	}

@@ -30,6 +30,8 @@ type Room struct {
 
 	s       *Server
 	version string
+	quoted  []byte             // the id as JSON
+	shared  bool               // whether members see what was said before they joined
 	events  []stored           // in the order of arrival
 	index   map[id.EventID]int // first place of each event
 	states  []int              // places of state events
@@ -72,7 +74,7 @@ func (s *Server) newRoom(creator id.UserID, o RoomOptions) *Room {
 	if o.Visibility == "" {
 		o.Visibility = "shared"
 	}
-	r := &Room{ID: o.ID, s: s, version: o.Version, index: map[id.EventID]int{}, members: map[id.UserID]membership{}}
+	r := &Room{ID: o.ID, s: s, version: o.Version, quoted: mustJSON(o.ID), index: map[id.EventID]int{}, members: map[id.UserID]membership{}}
 	s.rooms[o.ID] = r
 	s.account(creator)
 	create := Content{"room_version": o.Version, "creator": creator}
@@ -83,7 +85,7 @@ func (s *Server) newRoom(creator id.UserID, o RoomOptions) *Room {
 	r.member(creator, creator, "join")
 	r.state(creator, "m.room.power_levels", "", Content{"users": map[id.UserID]int{creator: 100}})
 	r.state(creator, "m.room.join_rules", "", Content{"join_rule": "invite"})
-	r.state(creator, "m.room.history_visibility", "", Content{"history_visibility": o.Visibility})
+	r.state(creator, visibilityType, "", Content{"history_visibility": o.Visibility})
 	if o.Encrypted {
 		r.state(creator, "m.room.encryption", "", Content{"algorithm": id.AlgorithmMegolmV1})
 	}
@@ -128,6 +130,9 @@ func (r *Room) store(e stored) {
 	}
 	if e.stateKey != nil {
 		r.states = append(r.states, len(r.events))
+		if e.typ == visibilityType {
+			r.shared = sharedHistory(e.raw)
+		}
 	}
 	r.events = append(r.events, e)
 }

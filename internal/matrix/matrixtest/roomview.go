@@ -46,18 +46,21 @@ func (r *Room) visible(user id.UserID, at int) bool {
 	if (m.is == "leave" || m.is == "ban") && at > m.since {
 		return false
 	}
-	return at >= m.first || r.visibility() == "shared"
+	return at >= m.first || r.shared
 }
 
-func (r *Room) visibility() string {
-	raw := r.current("m.room.history_visibility", "")
+const visibilityType = "m.room.history_visibility"
+
+// sharedHistory reports whether an m.room.history_visibility event shows the past
+// to new members.
+func sharedHistory(raw json.RawMessage) bool {
 	var e struct {
 		Content struct {
 			Visibility string `json:"history_visibility"`
 		} `json:"content"`
 	}
-	_ = json.Unmarshal(raw, &e) // absent or odd: not "shared"
-	return e.Content.Visibility
+	_ = json.Unmarshal(raw, &e) // odd: not "shared"
+	return e.Content.Visibility == "shared"
 }
 
 // current is the newest state event of a type and key, nil for none.

@@ -27,6 +27,9 @@ type Options struct {
 	// start of a room /messages repeats the create event with end == from, and an
 	// initial /sync shows no one-time key counts.
 	Dendrite bool
+	// TimelineCap is the most events a room that a /sync shows, whatever its filter
+	// asks for; 0 is no such bound.
+	TimelineCap int
 }
 
 // Server is a homeserver for tests. It is safe for concurrent use.
@@ -53,6 +56,8 @@ type Server struct {
 	violations []string
 	requests   []Request
 	counts     map[Endpoint]int
+	answers    map[Endpoint]int
+	answered   chan struct{} // closed and replaced at each answer
 }
 
 // New starts a server. Close it.
@@ -76,6 +81,7 @@ func New(o Options) (*Server, error) {
 		changed: make(chan struct{}), clock: time.Now,
 		users: map[id.UserID]*user{}, tokens: map[string]*device{}, revoked: map[string]revocation{},
 		rooms: map[id.RoomID]*Room{}, media: map[string]*Media{}, counts: map[Endpoint]int{},
+		answers: map[Endpoint]int{}, answered: make(chan struct{}),
 	}
 	s.mux = http.NewServeMux()
 	for _, rt := range routes {
@@ -166,6 +172,24 @@ func (s *Server) Count(e Endpoint) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.counts[e]
+}
+
+// AwaitAnswers waits until n requests to an endpoint have been answered, whatever
+// the answers were.
+func (s *Server) AwaitAnswers(ctx context.Context, e Endpoint, n int) error {
+	for {
+		s.mu.Lock()
+		have, answered := s.answers[e], s.answered
+		s.mu.Unlock()
+		if have >= n {
+			return nil
+		}
+		select {
+		case <-answered:
+		case <-ctx.Done():
+			return fmt.Errorf("await %d answers to %s, %d were given: %w", n, e, have, context.Cause(ctx))
+		}
+	}
 }
 
 // step announces a change: it takes the next stream position and wakes whoever

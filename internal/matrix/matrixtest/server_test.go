@@ -1,6 +1,7 @@
 package matrixtest_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -159,6 +160,31 @@ func TestSyncWaitsForNews(t *testing.T) {
 	want := []id.EventID{room.Say(alice, "now")}
 	if diff := cmp.Diff(want, <-got); diff != "" {
 		t.Error(diff)
+	}
+	wellUsed(t, s)
+}
+
+func TestATimelineIsNoLongerThanTheServerAllows(t *testing.T) {
+	s := start(t, matrixtest.Options{TimelineCap: 2})
+	bot, alice := s.Account("bot", "secret"), s.Account("alice", "secret")
+	room := s.NewRoom(alice, matrixtest.RoomOptions{})
+	room.Join(bot)
+	var said []id.EventID
+	for n := range 5 {
+		said = append(said, room.Say(alice, strconv.Itoa(n)))
+	}
+	c := login(t, s, bot)
+	shown := syncOnce(t, c, "", 50).Rooms.Join[room.ID].Timeline
+	if diff := cmp.Diff(said[3:], ids(shown.Events)); diff != "" || !shown.Limited {
+		t.Errorf("limited is %v; diff (-said +shown):\n%s", shown.Limited, diff)
+	}
+	if err := s.AwaitAnswers(t.Context(), matrixtest.Sync, 1); err != nil {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.AwaitAnswers(ctx, matrixtest.Sync, 2); !errors.Is(err, context.Canceled) {
+		t.Errorf("a second answer, which was never given: %v", err)
 	}
 	wellUsed(t, s)
 }
