@@ -117,3 +117,32 @@ func TestStart(t *testing.T) {
 		}
 	}
 }
+
+func TestSmallChoices(t *testing.T) {
+	tests := []struct {
+		kind string
+		read func(string) string
+		want map[string]string
+	}{
+		{"queue protocol", read[config.QueueProtocol], map[string]string{"amqp": "amqp", "API": "api", "http": refused, "amqps": refused}},
+		{"redactions", read[config.Redactions], map[string]string{"mask": "mask", "Delete": "delete", "KEEP": "keep", "hide": refused}},
+		{"listen address", read[config.ListenAddress], map[string]string{
+			"127.0.0.1": "127.0.0.1", "::1": "::1", "[::1]": "::1", "0.0.0.0": "0.0.0.0", "localhost": "localhost",
+			"127.0.0.1:9095": refused, "http://x": refused, "a b": refused, "-x": refused,
+		}},
+		{"metric name", read[config.MetricName], map[string]string{"opencti": "opencti", "_a1": "_a1", "1a": refused, "a-b": refused, "a:b": refused}},
+		{"retention", read[config.Retention], map[string]string{
+			"P7D": "{168h0m0s false}", "pt12h": "{12h0m0s false}", "P1M": "{720h0m0s false}", "P1Y": "{8760h0m0s false}", "P0D": "{0s false}",
+			"none": "{0s true}", "NONE": "{0s true}", "7": refused, "P": refused, "2026-01-01": refused, "P200Y": refused, "P9999Y99999M": refused,
+		}},
+	}
+	for _, test := range tests {
+		t.Run(test.kind, func(t *testing.T) {
+			for in, want := range test.want {
+				if got := test.read(in); got != want {
+					t.Errorf("%q is read as %s, want %s", in, got, want)
+				}
+			}
+		})
+	}
+}
