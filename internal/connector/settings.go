@@ -1,7 +1,6 @@
 package connector
 
 import (
-	"cmp"
 	"fmt"
 
 	"github.com/matrix-connector/matrix-connector/internal/config"
@@ -43,20 +42,12 @@ func (c *Connector) platformConfig() (opencti.Config, error) {
 		URL: string(s.OpenCTI.URL), Token: s.OpenCTI.Token.Reveal(),
 		ConnectorID: string(s.Connector.ID), Name: string(s.Connector.Name), Scope: s.Connector.Scope,
 		Type:       string(s.Connector.Type),
-		TLS:        opencti.TLS{Insecure: s.OpenCTI.SSLVerify.Off, CA: cmp.Or(s.OpenCTI.SSLVerify.CAFile, s.Network.CACertificates)},
-		Proxy:      proxyOf(s.Network),
 		Markings:   []stix.ID{marking},
 		AutoImport: s.Matrix.AutoImportFiles,
 		Log:        c.log, Clock: c.now,
 		MQ: opencti.MQ{
-			TLS: opencti.TLS{
-				Insecure: !s.MQ.SSLRejectUnauthorized, CA: s.MQ.SSLCA, Cert: s.MQ.SSLCert, Key: s.MQ.SSLKey.Reveal(),
-			},
 			Host: s.MQ.Host, Port: s.MQ.Port, VHost: s.MQ.VHost, User: s.MQ.User, Password: s.MQ.Pass.Reveal(), UseSSL: s.MQ.UseSSL,
 		},
 	}
-	if o.MQ.TLS.CA == "" {
-		o.MQ.TLS.CA = s.Network.CACertificates
-	}
-	return o, nil
+	return o, c.reach(&o)
 }

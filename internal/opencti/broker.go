@@ -2,6 +2,7 @@ package opencti
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -34,8 +35,17 @@ type amqpWire struct {
 
 var _ wire = (*amqpWire)(nil)
 
+// dialer gives what dials the broker; explain, if there is one, makes more of why
+// it cannot be reached.
+func dialer(explain func(error) error) func(context.Context, broker) (wire, error) {
+	if explain == nil {
+		explain = func(err error) error { return err }
+	}
+	return func(ctx context.Context, b broker) (wire, error) { return dialBroker(ctx, b, explain) }
+}
+
 // dialBroker connects, opens a channel and puts it into confirm mode.
-func dialBroker(ctx context.Context, b broker) (wire, error) {
+func dialBroker(ctx context.Context, b broker, explain func(error) error) (wire, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	w := &amqpWire{dead: make(chan struct{})}
@@ -65,11 +75,7 @@ func dialBroker(ctx context.Context, b broker) (wire, error) {
 	}
 	if b.UseSSL {
 		scheme = "amqps"
-		tlsConfig, err := b.TLS.config(b.Host)
-		if err != nil {
-			return nil, &Error{Class: Permanent, Op: opDial, Code: "tls", cause: err}
-		}
-		config.TLSClientConfig = tlsConfig
+		config.TLSClientConfig = b.tlsConfig()
 	}
 	// Name and password travel in SASL, not in the address, which errors repeat.
 	conn, err := amqp.DialConfig(scheme+"://"+net.JoinHostPort(b.Host, strconv.Itoa(b.Port)), config)
@@ -80,7 +86,7 @@ func dialBroker(ctx context.Context, b broker) (wire, error) {
 		if ended := ctx.Err(); ended != nil {
 			err = ended
 		}
-		return nil, brokerError(opDial, err)
+		return nil, brokerError(opDial, explain(err))
 	}
 	w.conn = conn
 	if err := w.open(); err != nil {
@@ -88,6 +94,16 @@ func dialBroker(ctx context.Context, b broker) (wire, error) {
 		return nil, err
 	}
 	return w, nil
+}
+
+// tlsConfig is the configuration of a connection to the broker's host.
+func (b broker) tlsConfig() *tls.Config {
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	if b.TLS != nil {
+		c = b.TLS.Clone()
+	}
+	c.ServerName = b.Host
+	return c
 }
 
 // open opens the channel and starts the goroutine that waits for its end.

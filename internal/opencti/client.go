@@ -3,6 +3,7 @@ package opencti
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,28 +35,16 @@ func newClient(c Config) (*client, error) {
 		// The parser's error repeats the text, which may hold a password.
 		return nil, errors.New("platform url: not an http or https URL")
 	}
-	tlsConfig, err := c.TLS.config(base.Hostname())
-	if err != nil {
-		return nil, fmt.Errorf("platform tls: %w", err)
-	}
 	// Before 6.6 the platform makes a session of its own for every call that
-	// comes without the cookie of an earlier one (opencti.md §2.1).
+	// comes without the cookie of an earlier one (opencti.md §2.1), and a balancer
+	// tells by its own cookie which of several nodes knows the connector.
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		return nil, fmt.Errorf("cookie jar: %w", err)
 	}
-	transport := &http.Transport{
-		Proxy:                 c.Proxy,
-		TLSClientConfig:       tlsConfig,
-		TLSHandshakeTimeout:   15 * time.Second,
-		ForceAttemptHTTP2:     true,
-		MaxIdleConnsPerHost:   4,
-		IdleConnTimeout:       90 * time.Second,
-		ResponseHeaderTimeout: 20 * time.Minute, // the platform's own limit for a request
-	}
 	return &client{
 		http: &http.Client{
-			Transport: transport,
+			Transport: c.Transport,
 			Jar:       jar,
 			// Following would turn the POST into a GET and lose the token.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -114,10 +103,27 @@ func transportError(op string, err error) *Error {
 		err = u.Err
 	}
 	e := &Error{Class: cancelledOr(err, Temporary), Op: op, cause: err}
-	if untrusted(err) {
+	switch l, ok := errors.AsType[lasting](err); {
+	case untrusted(err):
 		e.Class, e.Code = Unauthorized, codeCertificate
+	case ok && l.Lasting():
+		e.Class = Unauthorized
 	}
 	return e
+}
+
+// lasting is what the failure of a connection may say about itself: that nothing
+// but a person can change it.
+type lasting interface {
+	error
+	Lasting() bool
+}
+
+// untrusted reports whether a connection failed because the peer's certificate
+// could not be verified, which nothing but a person can change.
+func untrusted(err error) bool {
+	_, ok := errors.AsType[*tls.CertificateVerificationError](err)
+	return ok
 }
 
 // decodeAnswer reads errors[] whatever the status says: 6.7.5 sends some with

@@ -1,11 +1,11 @@
 package opencti
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -29,8 +29,8 @@ type Config struct {
 	// the platform names at registration, who is the token's.
 	Applicant string
 
-	TLS   TLS // of the platform's API
-	Proxy func(*http.Request) (*url.URL, error)
+	// Transport is how requests reach the platform; default the standard library's.
+	Transport http.RoundTripper
 	// UserAgent names the product; default "matrix-connector".
 	UserAgent string
 
@@ -78,7 +78,12 @@ type MQ struct {
 	Password string
 	// UseSSL is nil where the platform's value holds.
 	UseSSL *bool
-	TLS    TLS
+	// TLS is how the broker is spoken to where TLS is used, but for its name; nil
+	// verifies its certificate against the system's authorities.
+	TLS *tls.Config
+	// Explain makes more of why the broker cannot be reached; what it gives may say
+	// what a person can do (Hint) and whether only a person can (Lasting).
+	Explain func(error) error
 }
 
 func (c *Config) setDefaults() {

@@ -16,11 +16,11 @@ type (
 // Envelopes makes the messages of a bundle.
 var Envelopes = envelopes
 
-// BrokerError classifies an error of AMQP.
-var BrokerError = brokerError
+// ClassifyAMQP classifies an error of AMQP.
+var ClassifyAMQP = brokerError
 
 // DialBroker dials a real broker.
-var DialBroker = dialBroker
+var DialBroker = dialer(nil)
 
 // Operations are the documents by name.
 func Operations() (names map[string]string, file string) { return operations, operationsText }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	amqp "github.com/rabbitmq/amqp091-go"
+
 	"github.com/matrix-connector/matrix-connector/internal/stix"
 )
 
@@ -70,8 +72,17 @@ func (e *Error) Unwrap() []error {
 	return errs
 }
 
+// hinting is a failure of a connection that says itself what can be done about it.
+type hinting interface {
+	error
+	Hint() string
+}
+
 // Hint says what a person can do about the failure; empty where nothing is known.
 func (e *Error) Hint() string {
+	if h, ok := errors.AsType[hinting](e.cause); ok && h.Hint() != "" {
+		return h.Hint()
+	}
 	switch {
 	case e.Code == "AUTH_REQUIRED" || e.Code == "AUTH_FAILURE":
 		return "OPENCTI_TOKEN is unknown or expired, or its user lacks the capability to use API tokens (APIACCESS_USETOKEN)"
@@ -87,6 +98,12 @@ func (e *Error) Hint() string {
 		return "OPENCTI_URL must be the platform's base URL; something else answers there, or a proxy stands in between"
 	case e.Phrase == phraseConfidence:
 		return "raise the maximum confidence level of the token's user"
+	case e.Op == opDial && e.Status == amqp.AccessRefused:
+		return "check MQ_USER and MQ_PASS, or leave them out: the platform says what they are"
+	case e.Op == opDial && e.Status == amqp.NotAllowed:
+		return "check MQ_VHOST, or leave it out: the platform says what it is"
+	case e.Op == opDial && e.Status == amqp.FrameError:
+		return "check MQ_PORT and MQ_USE_SSL: what answers there speaks no AMQP, or speaks it over TLS only"
 	case e.Code == codeUnroutable:
 		return "the connector's queue is gone, probably because the connector was deleted on the platform; it registers again by itself"
 	}
@@ -250,6 +267,7 @@ const (
 	opAbout           = "About"
 	opMe              = "Me"
 	opMarking         = "Marking"
+	opConnector       = "Connector"
 	opRegister        = "Register"
 	opPing            = "Ping"
 	opWorkAdd         = "WorkAdd"

@@ -124,7 +124,7 @@ func TestBrokerErrorsAreClassified(t *testing.T) {
 		{"cancelled", context.Canceled, opencti.Cancelled, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			e := opencti.BrokerError("publish", c.err)
+			e := opencti.ClassifyAMQP("publish", c.err)
 			if e.Class != c.class || e.Code != c.code {
 				t.Errorf("class %s, code %q", e.Class, e.Code)
 			}

@@ -2,7 +2,6 @@ package opencti
 
 import (
 	"context"
-	"fmt"
 	"sync"
 
 	"github.com/matrix-connector/matrix-connector/internal/stix"
@@ -48,13 +47,10 @@ func New(c Config) (*Platform, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.MQ.TLS.config(c.MQ.Host); err != nil {
-		return nil, fmt.Errorf("broker tls: %w", err)
-	}
 	return &Platform{
 		config:   c,
 		client:   client,
-		queue:    newQueue(dialBroker, c.ConfirmTimeout, c.MaxMessageBytes),
+		queue:    newQueue(dialer(c.MQ.Explain), c.ConfirmTimeout, c.MaxMessageBytes),
 		markings: map[stix.ID]marking{},
 	}, nil
 }

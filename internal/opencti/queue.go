@@ -2,6 +2,7 @@ package opencti
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"sync"
@@ -16,7 +17,7 @@ type broker struct {
 	User     string
 	Password string
 	UseSSL   bool
-	TLS      TLS
+	TLS      *tls.Config // nil: the system's authorities
 }
 
 // wire is one connection to the broker, with one channel in confirm mode.

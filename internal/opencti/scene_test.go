@@ -259,7 +259,7 @@ func (r *rabbit) dial(_ context.Context, b opencti.Broker) (opencti.Wire, error)
 	defer r.mu.Unlock()
 	r.dials++
 	if r.down {
-		return nil, opencti.BrokerError("dial", errors.New("connection refused"))
+		return nil, opencti.ClassifyAMQP("dial", errors.New("connection refused"))
 	}
 	if b.Host == "" || b.Port == 0 {
 		r.t.Errorf("dialled without an address: %q, %d", b.Host, b.Port)
@@ -296,7 +296,7 @@ func (l *line) Publish(_ context.Context, exchange, key string, body []byte) (fu
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if l.closed != nil {
-		return nil, opencti.BrokerError("publish", amqp.ErrClosed)
+		return nil, opencti.ClassifyAMQP("publish", amqp.ErrClosed)
 	}
 	if exchange == "" || key != "push_routing_"+connectorID {
 		r.t.Errorf("published to %q with key %q", exchange, key)
@@ -309,10 +309,10 @@ func (l *line) Publish(_ context.Context, exchange, key string, body []byte) (fu
 	r.received = append(r.received, body)
 	switch {
 	case len(body) > r.limit:
-		l.closed = opencti.BrokerError("publish", &amqp.Error{Code: 406, Reason: fmt.Sprintf("PRECONDITION_FAILED - message size %d is larger than configured max size %d", len(body), r.limit)})
+		l.closed = opencti.ClassifyAMQP("publish", &amqp.Error{Code: 406, Reason: fmt.Sprintf("PRECONDITION_FAILED - message size %d is larger than configured max size %d", len(body), r.limit)})
 		return no, nil
 	case r.cut > 0 && len(r.received) == r.cut:
-		l.closed = opencti.BrokerError("publish", amqp.ErrClosed)
+		l.closed = opencti.ClassifyAMQP("publish", amqp.ErrClosed)
 		return no, nil
 	case r.refuse > 0:
 		r.refuse--
@@ -339,7 +339,7 @@ func (l *line) Depth(_ context.Context, queue string) (int, error) {
 		l.r.t.Errorf("asked for the queue %q", queue)
 	}
 	if l.r.gone {
-		return 0, opencti.BrokerError("queue", &amqp.Error{Code: 404, Reason: "NOT_FOUND - no queue"})
+		return 0, opencti.ClassifyAMQP("queue", &amqp.Error{Code: 404, Reason: "NOT_FOUND - no queue"})
 	}
 	return len(l.r.waiting), nil
 }

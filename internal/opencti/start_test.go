@@ -1,6 +1,8 @@
 package opencti_test
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -207,17 +209,19 @@ func TestTheCertificateIsVerifiedUnlessAskedNotTo(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = octi.Close() })
+	authority := x509.NewCertPool()
+	authority.AppendCertsFromPEM(octi.CA())
 	for _, c := range []struct {
 		name string
-		tls  opencti.TLS
+		tls  *tls.Config
 		ok   bool
 	}{
-		{"default", opencti.TLS{}, false},
-		{"with its authority", opencti.TLS{CA: string(octi.CA())}, true},
-		{"switched off", opencti.TLS{Insecure: true}, true},
+		{"default", &tls.Config{MinVersion: tls.VersionTLS12}, false},
+		{"with its authority", &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: authority}, true},
+		{"switched off", &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p := connect(t, opencti.Config{URL: octi.URL(), Token: octi.Token("connector"), ConnectorID: connectorID, Name: "Matrix", TLS: c.tls})
+			p := connect(t, opencti.Config{URL: octi.URL(), Token: octi.Token("connector"), ConnectorID: connectorID, Name: "Matrix", Transport: &http.Transport{TLSClientConfig: c.tls}})
 			_, err := p.Start(t.Context())
 			if (err == nil) != c.ok {
 				t.Error(err)

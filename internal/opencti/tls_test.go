@@ -3,7 +3,6 @@ package opencti_test
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"net"
 	"net/http"
@@ -41,15 +40,16 @@ func TestTheBrokersCertificateIsVerifiedUnlessAskedNotTo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	authority := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
+	authority := x509.NewCertPool()
+	authority.AddCert(server.Certificate())
 	for _, c := range []struct {
 		name    string
-		tls     opencti.TLS
+		tls     *tls.Config
 		trusted bool
 	}{
-		{"default", opencti.TLS{}, false},
-		{"with its authority", opencti.TLS{CA: authority}, true},
-		{"switched off", opencti.TLS{Insecure: true}, true},
+		{"default", nil, false},
+		{"with its authority", &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: authority}, true},
+		{"switched off", &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := opencti.DialBroker(t.Context(), opencti.Broker{Host: host, Port: port, VHost: "/", UseSSL: true, TLS: c.tls})
