@@ -98,6 +98,8 @@ type Matrix struct {
 	InviteFrom SenderPatterns `env:"MATRIX_INVITE_FROM"`
 	// The rooms to import, by id, alias or pattern. All rooms of the bot, unless set.
 	Rooms RoomPatterns `env:"MATRIX_ROOMS"`
+	// Rules for some rooms, in the place of a list of rooms; see below.
+	RoomRules []RoomRule `key:"matrix.rooms"`
 	// The rooms to leave out, by id, alias or pattern.
 	RoomsExclude RoomPatterns `env:"MATRIX_ROOMS_EXCLUDE"`
 	// The largest file that is fetched; a larger one is described only. `0` fetches none.

@@ -52,7 +52,7 @@ func TestYAML(t *testing.T) {
 		"one room id without quotes":       {"matrix:\n  rooms: !abc:x\n", "has an unquoted !"},
 		"a list at the top":                {"- matrix\n", "the top of config.yml is not a mapping"},
 		"a mapping for a value":            {"matrix:\n  tlp: {a: b}\n", "matrix.tlp in config.yml) holds a mapping"},
-		"a mapping in a list":              {"matrix:\n  rooms: [{id: x}]\n", "holds more than a list of plain values"},
+		"a mapping in a list":              {"matrix:\n  rooms_exclude: [{id: x}]\n", "holds more than a list of plain values"},
 		"a section that is a value":        {"matrix: x\n", "matrix in config.yml is not a mapping"},
 		"a key that stands twice":          {"matrix:\n  tlp: RED\n  tlp: GREEN\n", "stands twice, the second time in line 3"},
 		"a key of another section":         {"opencti:\n  tlp: RED\n", "opencti.tlp in config.yml is no setting"},

@@ -50,6 +50,10 @@ func Load(in Input) (*Config, error) {
 	problems = append(problems, c.pairs(problems, in.Purpose)...)
 	problems = append(problems, fileProblems...)
 	c.Warnings = append(c.Warnings, unknownNames(all, list)...)
+	for _, p := range all {
+		c.Matrix.RoomRules = append(c.Matrix.RoomRules, p.rules...)
+	}
+	c.Warnings = append(c.Warnings, ruleWarnings(c.Matrix.RoomRules)...)
 	c.Warnings = append(c.Warnings, c.risks()...)
 	if len(problems) > 0 {
 		return nil, problems

@@ -12,9 +12,11 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/matrix-connector/matrix-connector/internal/config"
 )
 
-var update = flag.Bool("update", false, "rewrite the table of settings in README.md")
+var update = flag.Bool("update", false, "rewrite what is generated from the settings")
 
 // The marks between which the table stands.
 const (
@@ -22,59 +24,106 @@ const (
 	tableEnd   = "<!-- end of settings -->\n"
 )
 
-// row is one setting of the table.
-type row struct{ variable, key, def, meaning, need string }
+// row is one setting of the manual.
+type row struct {
+	variable, key, def, meaning, need string
+	kind                              reflect.Type
+	min, max                          string
+	secret, later                     bool
+}
 
-// rows reads the comments and tags of Config's fields.
+// comments are those of the fields of config's structs, by struct and field.
+func comments(t *testing.T) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	for _, name := range []string{"config.go", "rule.go"} {
+		parsed, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(parsed, func(n ast.Node) bool {
+			spec, ok := n.(*ast.TypeSpec)
+			if !ok {
+				return true
+			}
+			if group, ok := spec.Type.(*ast.StructType); ok {
+				for _, f := range group.Fields.List {
+					for _, field := range f.Names {
+						found[spec.Name.Name+"."+field.Name] = strings.Join(strings.Fields(f.Doc.Text()), " ")
+					}
+				}
+			}
+			return true
+		})
+	}
+	return found
+}
+
+// rowOf is the row of a field; false for a field that is no setting.
+func rowOf(t *testing.T, comments map[string]string, group reflect.Type, section string, f reflect.StructField) (row, bool) {
+	t.Helper()
+	variable, _, _ := strings.Cut(f.Tag.Get("env"), ",")
+	r := row{
+		variable: variable, key: f.Tag.Get("key"), def: f.Tag.Get("default"), need: f.Tag.Get("need"), later: f.Tag.Get("later") != "",
+		kind: f.Type, min: f.Tag.Get("min"), max: f.Tag.Get("max"), meaning: comments[group.Name()+"."+f.Name],
+	}
+	if variable == "" && r.key == "" {
+		return row{}, false
+	}
+	if r.meaning == "" {
+		t.Errorf("%s.%s has no comment", group.Name(), f.Name)
+	}
+	r.secret = f.Type == reflect.TypeFor[config.Secret]() || f.Type == reflect.TypeFor[config.Headers]()
+	if section != "" && r.key == "" {
+		r.key = section + "." + strings.ToLower(strings.TrimPrefix(variable, strings.ToUpper(section)+"_"))
+	}
+	return r, true
+}
+
+// rows are the settings in their order.
 func rows(t *testing.T) []row {
 	t.Helper()
-	parsed, err := parser.ParseFile(token.NewFileSet(), "config.go", nil, parser.ParseComments)
-	if err != nil {
-		t.Fatal(err)
-	}
-	groups := map[string]*ast.StructType{}
-	ast.Inspect(parsed, func(n ast.Node) bool {
-		if spec, ok := n.(*ast.TypeSpec); ok {
-			if group, ok := spec.Type.(*ast.StructType); ok {
-				groups[spec.Name.Name] = group
-			}
-		}
-		return true
-	})
-	tagOf := func(f *ast.Field) reflect.StructTag {
-		if f.Tag == nil {
-			return ""
-		}
-		return reflect.StructTag(strings.Trim(f.Tag.Value, "`"))
-	}
+	comments := comments(t)
 	var list []row
-	for _, section := range groups["Config"].Fields.List {
-		name, ok := section.Type.(*ast.Ident)
-		if !ok || groups[name.Name] == nil {
+	all := reflect.TypeFor[config.Config]()
+	for i := range all.NumField() {
+		group := all.Field(i)
+		if group.Type.Kind() != reflect.Struct {
 			continue
 		}
-		prefix := tagOf(section).Get("section")
-		for _, f := range groups[name.Name].Fields.List {
-			tag := tagOf(f)
-			variable, _, _ := strings.Cut(tag.Get("env"), ",")
-			meaning := strings.Join(strings.Fields(f.Doc.Text()), " ")
-			if meaning == "" {
-				t.Errorf("%s has no comment", variable)
+		for j := range group.Type.NumField() {
+			if r, ok := rowOf(t, comments, group.Type, group.Tag.Get("section"), group.Type.Field(j)); ok {
+				list = append(list, r)
 			}
-			r := row{variable: variable, def: tag.Get("default"), meaning: meaning, need: tag.Get("need")}
-			if prefix != "" {
-				r.key = prefix + "." + strings.ToLower(strings.TrimPrefix(variable, strings.ToUpper(prefix)+"_"))
-			}
-			if name, ok := f.Type.(*ast.Ident); ok && (name.Name == "Secret" || name.Name == "Headers") {
-				r.meaning += " *Secret.*"
-			}
-			if tag.Get("later") != "" {
-				r.meaning += " *Checked, and of no effect in this version.*"
-			}
+		}
+	}
+	return list
+}
+
+// ruleRows are the settings of a room rule in their order.
+func ruleRows(t *testing.T) []row {
+	t.Helper()
+	comments := comments(t)
+	var list []row
+	rule := reflect.TypeFor[config.RoomRule]()
+	for i := range rule.NumField() {
+		if r, ok := rowOf(t, comments, rule, "", rule.Field(i)); ok {
 			list = append(list, r)
 		}
 	}
 	return list
+}
+
+// told is the meaning with what the reader of a table has to know besides.
+func (r row) told() string {
+	meaning := r.meaning
+	if r.secret {
+		meaning += " *Secret.*"
+	}
+	if r.later {
+		meaning += " *Checked, and of no effect in this version.*"
+	}
+	return strings.ReplaceAll(meaning, "|", `\|`)
 }
 
 // table is the settings as Markdown, those that have to be set first.
@@ -86,7 +135,7 @@ func table(list []row) string {
 			if (r.need != "") != needed {
 				continue
 			}
-			def, key := "–", "–"
+			def := "–"
 			switch {
 			case r.need == "always":
 				def = "**required**"
@@ -97,13 +146,49 @@ func table(list []row) string {
 			case r.def != "":
 				def = "`" + r.def + "`"
 			}
-			if r.key != "" {
-				key = "`" + r.key + "`"
-			}
-			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", r.variable, key, def, strings.ReplaceAll(r.meaning, "|", `\|`))
+			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", code(r.variable), code(r.key), def, r.told())
 		}
 	}
 	return b.String()
+}
+
+// code is a word as code, or a dash for none.
+func code(word string) string {
+	if word == "" {
+		return "–"
+	}
+	return "`" + word + "`"
+}
+
+// ruleTable is what a room rule may say.
+func ruleTable(list []row) string {
+	var b strings.Builder
+	b.WriteString("| in a rule | meaning |\n|---|---|\n")
+	for _, r := range list {
+		fmt.Fprintf(&b, "| %s | %s |\n", code(r.key), r.told())
+	}
+	return b.String()
+}
+
+// manual is all that stands between the marks of README.md.
+func manual(t *testing.T) string {
+	t.Helper()
+	return "\n" + table(rows(t)) + `
+A rule of ` + "`matrix.rooms`" + ` says what holds for some rooms. The first rule that fits a room holds, and only it; what it does not
+say is as for all rooms. ` + "`MATRIX_ROOMS` and `MATRIX_ROOMS_EXCLUDE`" + ` decide first whether a room is imported at all.
+
+` + "```yaml" + `
+matrix:
+  rooms:
+    - room: "#hr:example.org"
+      skip: true
+    - room: ["#ops-*:example.org", "!abc:example.org"]
+      tlp: RED
+      labels: [phishing, ops]
+      import_start_date: P1Y
+` + "```" + `
+
+` + ruleTable(ruleRows(t)) + "\n"
 }
 
 func TestTheReadmeShowsAllSettings(t *testing.T) {
@@ -113,7 +198,7 @@ func TestTheReadmeShowsAllSettings(t *testing.T) {
 	if !ok || !ok2 {
 		t.Fatalf("README.md lacks the marks of the table of settings")
 	}
-	want := "\n" + table(rows(t)) + "\n"
+	want := manual(t)
 	if *update {
 		if err := os.WriteFile(root+"README.md", []byte(before+tableStart+want+tableEnd+after), 0o644); err != nil {
 			t.Fatal(err)

@@ -64,10 +64,15 @@ func settings(c *Config) []setting {
 // set reads the text into the field. Its error completes the sentence "the
 // setting …", and carries the cure where there is a special one.
 func (s *setting) set(text string) error {
-	if u, ok := reflect.TypeAssert[encoding.TextUnmarshaler](s.field.Addr()); ok {
+	field := s.field
+	if field.Kind() == reflect.Pointer {
+		field.Set(reflect.New(field.Type().Elem()))
+		field = field.Elem()
+	}
+	if u, ok := reflect.TypeAssert[encoding.TextUnmarshaler](field.Addr()); ok {
 		return u.UnmarshalText([]byte(text))
 	}
-	switch p := s.field.Addr().Interface().(type) {
+	switch p := field.Addr().Interface().(type) {
 	case *string:
 		*p = text
 	case *int:
@@ -78,9 +83,6 @@ func (s *setting) set(text string) error {
 		*p = n
 	case *bool:
 		return boolean(text, p)
-	case **bool:
-		*p = new(bool)
-		return boolean(text, *p)
 	default:
 		panic("config: no way to read a " + s.field.Type().String())
 	}

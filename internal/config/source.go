@@ -33,6 +33,7 @@ const (
 type place struct {
 	source Source
 	values map[string]string
+	rules  []RoomRule // of config.yml
 }
 
 // value is a setting's text and where it stood.
@@ -53,8 +54,8 @@ func places(in Input, list []setting) ([]place, []Problem) {
 	found := []place{{source: FromEnvironment, values: environ}}
 	text, problems := firstFile(in.Folders, yamlName)
 	if text != nil || problems != nil {
-		values, more := parseYAML(text, list)
-		return append(found, place{source: FromYAML, values: values}), append(problems, more...)
+		file, more := parseYAML(text, list)
+		return append(found, file), append(problems, more...)
 	}
 	text, problems = firstFile(in.Folders, dotenvName)
 	if text != nil {

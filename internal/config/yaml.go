@@ -12,16 +12,17 @@ import (
 // MATRIX_SERVER. Values stay text, so that there is one way to read a setting,
 // wherever it stands. A key that names no setting is a problem: it is a setting
 // that somebody believes to be in force.
-func parseYAML(text []byte, settings []setting) (map[string]string, []Problem) {
+func parseYAML(text []byte, settings []setting) (place, []Problem) {
+	found := place{source: FromYAML}
 	var doc yaml.Node
 	if err := yaml.Unmarshal(text, &doc); err != nil {
-		return nil, []Problem{{
+		return found, []Problem{{
 			Wrong: yamlName + " is not YAML" + yamlLine(err),
 			Cure:  "a value that starts with @, !, #, * or % stands in quotes; indent with blanks, not tabs",
 		}}
 	}
 	if doc.Kind == 0 || len(doc.Content) == 0 || doc.Content[0].Tag == "!!null" {
-		return nil, nil
+		return found, nil
 	}
 	y := yamlReader{values: map[string]string{}, keys: map[string]string{}, sections: map[string]bool{}}
 	for i := range settings {
@@ -37,7 +38,8 @@ func parseYAML(text []byte, settings []setting) (map[string]string, []Problem) {
 		}
 	}
 	y.document(doc.Content[0])
-	return y.values, y.problems
+	found.values, found.rules = y.values, y.rules
+	return found, y.problems
 }
 
 // yamlLine keeps of the library's error the place alone: its text may quote the
@@ -49,10 +51,14 @@ func yamlLine(err error) string {
 	return ""
 }
 
+// rulesKey is the one key that may hold mappings: rules, in the place of rooms.
+const rulesKey = "matrix.rooms"
+
 type yamlReader struct {
 	values   map[string]string
 	keys     map[string]string // of config.yml, to the variable
 	sections map[string]bool
+	rules    []RoomRule
 	problems []Problem
 }
 
@@ -83,8 +89,12 @@ func (y *yamlReader) section(section string, body *yaml.Node) {
 		switch {
 		case seen[key]:
 			y.problem(key, fmt.Sprintf("stands twice, the second time in line %d", body.Content[i].Line), "remove one of them")
+		case key == rulesKey && isRules(value):
+			y.readRules(key, value)
 		case known:
-			y.setting(key, name, value)
+			if text, ok := y.text(key, value); ok {
+				y.values[name] = text
+			}
 		case unread[variable(key)] != "":
 			y.values[variable(key)] = value.Value // unknownNames warns about it
 		default:
@@ -94,33 +104,34 @@ func (y *yamlReader) section(section string, body *yaml.Node) {
 	}
 }
 
-func (y *yamlReader) setting(key, name string, value *yaml.Node) {
+// text is the value of a setting as a variable would hold it; false where it has
+// none, which may be a problem.
+func (y *yamlReader) text(key string, value *yaml.Node) (string, bool) {
 	if tagged(value) {
 		y.untagged(key)
-		return
+		return "", false
 	}
 	switch value.Kind {
 	case yaml.ScalarNode:
-		if value.Tag != "!!null" {
-			y.values[name] = value.Value
-		}
+		return value.Value, value.Tag != "!!null"
 	case yaml.SequenceNode:
 		var items []string
 		for _, item := range value.Content {
 			item = resolve(item)
 			if tagged(item) {
 				y.untagged(key)
-				return
+				return "", false
 			}
 			if item.Kind != yaml.ScalarNode {
 				y.problem(key, "holds more than a list of plain values", "write one value, or a list of values")
-				return
+				return "", false
 			}
 			items = append(items, item.Value)
 		}
-		y.values[name] = strings.Join(items, ",")
+		return strings.Join(items, ","), true
 	default:
 		y.problem(key, "holds a mapping", "write one value, or a list of values")
+		return "", false
 	}
 }
 
