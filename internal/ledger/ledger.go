@@ -53,6 +53,8 @@ type Ledger struct {
 
 	mu      sync.Mutex
 	changed chan struct{} // closed by the next change
+
+	tally tally
 }
 
 // New makes a ledger. It touches nothing; call [Ledger.Open] before anything else.
