@@ -36,6 +36,7 @@ const (
 
 // user is the token's user.
 type user struct {
+	ID           string `json:"id"`
 	Name         string `json:"name"`
 	Capabilities []struct {
 		Name string `json:"name"`

@@ -22,9 +22,7 @@ var ErrLocked = errors.New("another process acts as this device")
 // Two processes of one device take each other's room keys: the homeserver hands a
 // to-device message to whoever asks first.
 func (s *Store) Lock(device string) (release func() error, err error) {
-	// A device id is chosen by a homeserver: its hash is a safe file name.
-	sum := sha256.Sum256([]byte(device))
-	path := filepath.Join(s.path, "device-"+hex.EncodeToString(sum[:8])+".lock")
+	path := lockPath(s.path, device)
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // a hash in the operator's folder
 	if err != nil {
 		return nil, unwritable(s.path, fmt.Errorf("lock device: %w", err))
@@ -40,4 +38,11 @@ func (s *Store) Lock(device string) (release func() error, err error) {
 	// The file stays: removing it would let a third process lock a new file of the
 	// same name while a second one holds the old.
 	return sync.OnceValue(f.Close), nil
+}
+
+// lockPath is the file whose lock stands for the device. A device id is chosen by a
+// homeserver: its hash is a safe file name.
+func lockPath(folder, device string) string {
+	sum := sha256.Sum256([]byte(device))
+	return filepath.Join(folder, "device-"+hex.EncodeToString(sum[:8])+".lock")
 }

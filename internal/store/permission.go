@@ -33,6 +33,9 @@ func (e *UnwritableError) Unwrap() error { return e.Err }
 
 // Hint is the line that cures it.
 func (e *UnwritableError) Hint() string {
+	if errors.Is(e.Err, syscall.ENOTDIR) {
+		return e.Path + " is no folder: set MATRIX_STORE_PATH to one"
+	}
 	if errors.Is(e.Err, syscall.EROFS) {
 		return e.Path + " lies on a read-only file system: mount a writable volume there, or set MATRIX_STORE_PATH to a folder on one"
 	}

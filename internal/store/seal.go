@@ -84,13 +84,23 @@ func (s *Store) openSeal(ctx context.Context, key []byte) error {
 		return err
 	}
 	if subtle.ConstantTimeCompare(mine, check) != 1 {
-		if s.ownKey {
-			return fmt.Errorf("%w: %s is not the key that %s was sealed with; put the original %s back, or set MATRIX_STORE_KEY if the store was made with one",
-				ErrKey, filepath.Join(s.path, KeyFileName), filepath.Join(s.path, FileName), KeyFileName)
-		}
-		return fmt.Errorf("%w: MATRIX_STORE_KEY is not the key that %s was sealed with; set the original one, or leave it out if the store was made with %s",
-			ErrKey, filepath.Join(s.path, FileName), KeyFileName)
+		return s.otherKey()
 	}
+	return s.useKey(key, salt)
+}
+
+// otherKey says which key does not fit, and what to do.
+func (s *Store) otherKey() error {
+	if s.ownKey {
+		return fmt.Errorf("%w: %s is not the key that %s was sealed with; put the original %s back, or set MATRIX_STORE_KEY if the store was made with one",
+			ErrKey, filepath.Join(s.path, KeyFileName), filepath.Join(s.path, FileName), KeyFileName)
+	}
+	return fmt.Errorf("%w: MATRIX_STORE_KEY is not the key that %s was sealed with; set the original one, or leave it out if the store was made with %s",
+		ErrKey, filepath.Join(s.path, FileName), KeyFileName)
+}
+
+// useKey seals with the key from here on.
+func (s *Store) useKey(key, salt []byte) error {
 	sealKey, err := derive(key, salt, "seal")
 	if err != nil {
 		return err
