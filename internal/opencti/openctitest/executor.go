@@ -1,11 +1,11 @@
 package openctitest
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/vektah/gqlparser/v2/ast"
@@ -36,22 +36,42 @@ type record struct {
 	values map[string]any
 }
 
-func (r *record) MarshalJSON() ([]byte, error) {
-	var b bytes.Buffer
-	b.WriteByte('{')
-	for i, k := range r.keys {
-		if i > 0 {
-			b.WriteByte(',')
+// MarshalJSON writes the keys in their order.
+func (r *record) MarshalJSON() ([]byte, error) { return appendJSON(nil, r) }
+
+// appendJSON writes an answer, or a part of one, in one go: the library would copy
+// every level of it once more.
+func appendJSON(b []byte, v any) ([]byte, error) {
+	var err error
+	switch v := v.(type) {
+	case *record:
+		b = append(b, '{')
+		for i, k := range v.keys {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = append(strconv.AppendQuote(b, k), ':')
+			if b, err = appendJSON(b, v.values[k]); err != nil {
+				return nil, err
+			}
 		}
-		fmt.Fprintf(&b, "%q:", k)
-		v, err := json.Marshal(r.values[k])
-		if err != nil {
-			return nil, err
+		return append(b, '}'), nil
+	case []any:
+		b = append(b, '[')
+		for i, x := range v {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			if b, err = appendJSON(b, x); err != nil {
+				return nil, err
+			}
 		}
-		b.Write(v)
+		return append(b, ']'), nil
+	case nil:
+		return append(b, "null"...), nil
 	}
-	b.WriteByte('}')
-	return b.Bytes(), nil
+	text, err := json.Marshal(v)
+	return append(b, text...), err
 }
 
 // errBubble says that a non-null field failed, so that its parent is null.

@@ -36,6 +36,8 @@ type Faults struct {
 	items   []*Fault
 	window  int // messages that the worker takes at once and imports backwards
 	paused  bool
+	stops   chan chan struct{} // of the worker that runs; nil while none does
+	ended   chan struct{}      // closed when that worker has ended
 	closing chan struct{}
 	closed  bool
 }
@@ -139,11 +141,13 @@ func (f *Faults) Hold(m Match, times int) *Fault {
 // backwards; 0 ends it.
 func (f *Faults) Reorder(n int) {
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.window = n
+	f.mu.Unlock()
+	f.settle()
 }
 
-// PauseWorker stops the worker before its next message.
+// PauseWorker stops the worker before its next message. What it was handed waits
+// in the queue again when the call returns; no item's predicate may call it.
 func (f *Faults) PauseWorker() { f.pause(true) }
 
 // ResumeWorker lets it go on.
@@ -151,8 +155,49 @@ func (f *Faults) ResumeWorker() { f.pause(false) }
 
 func (f *Faults) pause(on bool) {
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.paused = on
+	f.mu.Unlock()
+	if on {
+		f.settle()
+	}
+}
+
+// attend announces a worker, which listens on stops until it calls end.
+func (f *Faults) attend() (stops chan chan struct{}, end func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	stops = make(chan chan struct{})
+	ended := make(chan struct{})
+	f.stops, f.ended = stops, ended
+	return stops, func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.stops = nil
+		close(ended)
+	}
+}
+
+// settle waits until the worker, if one runs, has handed back what it holds.
+func (f *Faults) settle() {
+	f.mu.Lock()
+	stops, ended := f.stops, f.ended
+	f.mu.Unlock()
+	if stops == nil {
+		return
+	}
+	done := make(chan struct{})
+	select {
+	case stops <- done:
+		<-done
+	case <-ended:
+	}
+}
+
+// idle reports that no fault concerns items.
+func (f *Faults) idle() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.items) == 0
 }
 
 func (f *Faults) worker() (window int, paused bool) {

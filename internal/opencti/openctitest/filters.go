@@ -62,9 +62,11 @@ func (g *graph) candidates(v any) []*entity {
 				continue
 			}
 			var out []*entity
+			there := map[*entity]bool{}
 			for _, id := range anyTexts(m["values"]) {
 				for _, e := range g.known(id) {
-					if !slices.Contains(out, e) {
+					if !there[e] {
+						there[e] = true
 						out = append(out, e)
 					}
 				}
@@ -92,10 +94,14 @@ func (p *Platform) test(key string, values []string) func(*entity) bool {
 		// Generation 6 does not look at the ids of aliases here, though
 		// stixCoreObject(id) and the importer do: a Channel whose id is that of
 		// its alias is there and not found.
+		wanted := make(map[string]bool, len(values))
+		for _, id := range values {
+			wanted[id] = true
+		}
+		among := func(id string) bool { return wanted[id] }
 		return func(e *entity) bool {
-			return slices.ContainsFunc(values, func(id string) bool {
-				return e.answers(id) && (p.gen == Gen7 || id == e.internal || id == e.standard || slices.Contains(e.stixIDs, id))
-			})
+			return wanted[e.internal] || wanted[e.standard] || slices.ContainsFunc(e.stixIDs, among) ||
+				p.gen == Gen7 && slices.ContainsFunc(e.aliasIDs, among)
 		}
 	case "id", "internal_id":
 		return func(e *entity) bool { return slices.Contains(values, e.internal) }

@@ -42,12 +42,11 @@ func (p *Platform) ingest(body []byte, faulty bool) error {
 		}
 	}
 	for _, item := range e.items {
-		it := newItem(item, e.work)
-		if !faulty {
+		if !faulty || p.faults.idle() {
 			p.work(a, e.work, item)
 			continue
 		}
-		act := p.faults.item(it)
+		act := p.faults.item(newItem(item, e.work))
 		if act.hold != nil {
 			act.hold.held = append(act.hold.held, body)
 			return errHeld

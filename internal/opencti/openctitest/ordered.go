@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"unicode/utf16"
 )
@@ -67,57 +66,98 @@ func (d *dict) MarshalJSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-var errTrailing = errors.New("text after the JSON value")
+var errNotJSON = errors.New("not one JSON value")
 
 // parseOrdered decodes one JSON value into dict, []any, string, json.Number,
 // bool or nil.
 func parseOrdered(text []byte) (any, error) {
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.UseNumber()
-	v, err := orderedValue(d)
-	if err != nil {
-		return nil, err
+	if !json.Valid(text) {
+		return nil, errNotJSON
 	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, errTrailing
-	}
-	return v, nil
+	r := reader{text: text}
+	return r.value(), nil
 }
 
-func orderedValue(d *json.Decoder) (any, error) {
-	t, err := d.Token()
-	if err != nil {
-		return nil, err
+// reader walks over JSON that is known to be valid.
+type reader struct {
+	text []byte
+	at   int
+}
+
+// next is the first byte that is no blank.
+func (r *reader) next() byte {
+	for r.text[r.at] <= ' ' {
+		r.at++
 	}
-	switch t {
-	case json.Delim('{'):
+	return r.text[r.at]
+}
+
+func (r *reader) value() any {
+	switch r.next() {
+	case '{':
 		o := newDict()
-		for d.More() {
-			k, err := d.Token()
-			if err != nil {
-				return nil, err
+		for r.at++; r.next() != '}'; {
+			k := r.string()
+			r.next()
+			r.at++ // the colon
+			o.set(k, r.value())
+			if r.next() == ',' {
+				r.at++
+				r.next()
 			}
-			v, err := orderedValue(d)
-			if err != nil {
-				return nil, err
-			}
-			o.set(k.(string), v)
 		}
-		_, err := d.Token()
-		return o, err
-	case json.Delim('['):
+		r.at++
+		return o
+	case '[':
 		l := []any{}
-		for d.More() {
-			v, err := orderedValue(d)
-			if err != nil {
-				return nil, err
+		for r.at++; r.next() != ']'; {
+			l = append(l, r.value())
+			if r.next() == ',' {
+				r.at++
 			}
-			l = append(l, v)
 		}
-		_, err := d.Token()
-		return l, err
+		r.at++
+		return l
+	case '"':
+		return r.string()
+	case 't':
+		r.at += len("true")
+		return true
+	case 'f':
+		r.at += len("false")
+		return false
+	case 'n':
+		r.at += len("null")
+		return nil
 	}
-	return t, nil
+	start := r.at
+	for r.at < len(r.text) && !bytes.ContainsRune([]byte(" \t\r\n,]}"), rune(r.text[r.at])) {
+		r.at++
+	}
+	return json.Number(r.text[start:r.at])
+}
+
+// string reads a string; its escapes and broken UTF-8 are the library's to decode.
+func (r *reader) string() string {
+	start, plain := r.at, true
+	for r.at++; r.text[r.at] != '"'; r.at++ {
+		switch c := r.text[r.at]; {
+		case c == '\\':
+			r.at++
+			plain = false
+		case c >= 0x80:
+			plain = false
+		}
+	}
+	r.at++
+	if plain {
+		return string(r.text[start+1 : r.at-1])
+	}
+	var s string
+	if err := json.Unmarshal(r.text[start:r.at], &s); err != nil {
+		panic(err) // it is valid
+	}
+	return s
 }
 
 // plain turns dicts into maps.

@@ -3,6 +3,7 @@ package openctitest
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -19,70 +20,163 @@ func (p *Platform) Run(ctx context.Context) error {
 		defer t.Stop()
 		rounds = t.C
 	}
-	// Idle waits grow from five to forty milliseconds.
-	const least, most = 5 * time.Millisecond, 40 * time.Millisecond
-	wait := least
-	timer := time.NewTimer(wait)
+	w := &worker{p: p}
+	if p.broker.enabled() && !p.cfg.ForeignWorker {
+		stops, end := p.faults.attend()
+		defer end()
+		w.stops = stops
+	}
+	defer w.drop()
+	const look = 10 * time.Millisecond
+	timer := time.NewTicker(look)
 	defer timer.Stop()
-	var ch *amqp.Channel
-	defer func() {
-		if ch != nil {
-			_ = ch.Close()
-		}
-	}()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-rounds:
 			p.CloseOlderWorks()
+		case done := <-w.stops:
+			w.drop()
+			close(done)
+		case d := <-w.in:
+			w.took(d)
 		case <-timer.C:
-			busy := false
 			if p.broker.enabled() && !p.cfg.ForeignWorker {
-				ch, busy = p.drain(ctx, ch)
+				w.tend(ctx)
 			}
-			if wait = min(2*wait, most); busy {
-				wait = least
-			}
-			timer.Reset(wait)
 		}
 	}
 }
 
-// drain works off what waits. It returns the channel to go on with, nil after a
-// loss, and whether there was anything.
-func (p *Platform) drain(ctx context.Context, ch *amqp.Channel) (*amqp.Channel, bool) {
-	busy := false
-	for _, id := range p.registered() {
-		for ctx.Err() == nil {
-			window, paused := p.faults.worker()
-			if paused {
-				return ch, busy
-			}
-			if ch == nil || ch.IsClosed() {
-				c, err := p.broker.channel()
-				if err != nil {
-					return nil, busy
-				}
-				ch = c
-			}
-			batch, err := take(ch, p.broker.push(id), max(window, 1))
+// prefetch is how many messages the broker hands out before they are
+// acknowledged.
+const prefetch = 100
+
+// worker consumes the push queues. Only Run's goroutine uses it.
+type worker struct {
+	p     *Platform
+	stops chan chan struct{} // asks to hand everything back to the broker
+
+	ch    *amqp.Channel
+	on    map[string]bool // connectors whose queue is consumed
+	in    chan delivery   // of the consumers
+	ended chan struct{}   // closed when the consumers are to end
+	open  sync.WaitGroup  // the consumers
+}
+
+// delivery is a message, or the end of a connector's consumer.
+type delivery struct {
+	amqp.Delivery
+
+	connector string
+	ended     bool
+}
+
+// tend sees to it that every registered connector's queue is consumed, as far as
+// the faults let it be.
+func (w *worker) tend(ctx context.Context) {
+	window, paused := w.p.faults.worker()
+	if window > 0 || paused {
+		w.drop()
+	}
+	if paused {
+		return
+	}
+	for _, id := range w.p.registered() {
+		if w.on[id] {
+			continue
+		}
+		if w.ch == nil || w.ch.IsClosed() {
+			w.drop()
+			ch, err := w.p.broker.channel()
 			if err != nil {
-				// The queue or the broker has gone; a ping declares it again.
-				ch = nil
-				break
+				return
 			}
-			if len(batch) == 0 {
-				break
-			}
-			busy = true
-			slices.Reverse(batch)
-			for _, d := range batch {
-				p.consume(d)
-			}
+			w.ch, w.on, w.in, w.ended = ch, map[string]bool{}, make(chan delivery), make(chan struct{})
+		}
+		if window > 0 {
+			w.backwards(ctx, id, window)
+			continue
+		}
+		if !w.consume(id) {
+			// The queue or the broker has gone; a ping declares it again.
+			w.drop()
+			return
 		}
 	}
-	return ch, busy
+}
+
+// drop hands everything that is not acknowledged back to the broker.
+func (w *worker) drop() {
+	if w.ch == nil {
+		return
+	}
+	close(w.ended)
+	// The channel may be dead; nothing depends on its end.
+	_ = w.ch.Close()
+	w.open.Wait()
+	w.ch, w.on, w.in = nil, nil, nil
+}
+
+func (w *worker) consume(id string) bool {
+	if err := w.ch.Qos(prefetch, 0, false); err != nil {
+		return false
+	}
+	deliveries, err := w.ch.Consume(w.p.broker.push(id), "", false, false, false, false, nil)
+	if err != nil {
+		return false
+	}
+	w.on[id] = true
+	in, ended := w.in, w.ended
+	w.open.Go(func() {
+		for d := range deliveries {
+			select {
+			case in <- delivery{Delivery: d, connector: id}:
+			case <-ended:
+			}
+		}
+		select {
+		case in <- delivery{connector: id, ended: true}:
+		case <-ended:
+		}
+	})
+	return true
+}
+
+// took works one delivery off.
+func (w *worker) took(d delivery) {
+	if d.ended {
+		delete(w.on, d.connector)
+		return
+	}
+	w.p.consume(d.Delivery)
+}
+
+// backwards takes up to n waiting messages at once and imports them in reverse,
+// until none waits.
+func (w *worker) backwards(ctx context.Context, id string, n int) {
+	for ctx.Err() == nil {
+		var batch []amqp.Delivery
+		for len(batch) < n {
+			d, ok, err := w.ch.Get(w.p.broker.push(id), false)
+			if err != nil {
+				w.drop()
+				return
+			}
+			if !ok {
+				break
+			}
+			batch = append(batch, d)
+		}
+		if len(batch) == 0 {
+			return
+		}
+		slices.Reverse(batch)
+		for _, d := range batch {
+			w.p.consume(d)
+		}
+	}
 }
 
 func (p *Platform) registered() []string {
@@ -96,21 +190,6 @@ func (p *Platform) registered() []string {
 	}
 	slices.Sort(out)
 	return out
-}
-
-func take(ch *amqp.Channel, queue string, n int) ([]amqp.Delivery, error) {
-	var out []amqp.Delivery
-	for len(out) < n {
-		d, ok, err := ch.Get(queue, false)
-		if err != nil {
-			return nil, err
-		}
-		if !ok {
-			break
-		}
-		out = append(out, d)
-	}
-	return out, nil
 }
 
 // consume imports one delivery and acknowledges it afterwards, so that a worker
