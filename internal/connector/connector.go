@@ -45,6 +45,7 @@ type Connector struct {
 	config Config
 	log    *slog.Logger
 	now    func() time.Time
+	vitals *vitals
 
 	// Set by open, in this order.
 	store   *store.Store
@@ -70,7 +71,7 @@ func New(c Config) (*Connector, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Connector{config: c, log: c.Log, now: c.Now}, nil
+	return &Connector{config: c, log: c.Log, now: c.Now, vitals: newVitals(c.Now, c.Metrics, c.Settings.Secrets())}, nil
 }
 
 // Run opens everything, works until ctx ends, and closes everything in reverse. It
@@ -225,9 +226,12 @@ func (c *Connector) alone(ctx context.Context) error {
 // insist tries until it succeeds, ctx ends, or an error is final: what may pass by
 // itself is waited out.
 func (c *Connector) insist(ctx context.Context, what string, try func() error, final func(error) bool) error {
-	p := pace{log: c.log, what: what, now: c.now}
+	p := pace{log: c.log, what: what, now: c.now, vitals: c.vitals}
 	for {
 		err := try()
+		if err == nil {
+			c.vitals.worked(what)
+		}
 		if err == nil || ctx.Err() != nil || final(err) {
 			return err
 		}

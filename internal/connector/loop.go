@@ -20,6 +20,7 @@ type loop struct {
 	ledger *ledger.Ledger
 	log    *slog.Logger
 	now    func() time.Time
+	vitals *vitals // hears of every turn; nil: nobody does
 	// wake gives the channel that calls the loop, as [ledger.Ledger.Changed] does; nil
 	// is just that.
 	wake func() <-chan struct{}
@@ -31,10 +32,12 @@ type loop struct {
 // run runs turns until ctx ends. Failures are logged here, and only here, and are
 // followed by a pause. It always returns nil once ctx has ended.
 func (l *loop) run(ctx context.Context) error {
-	p := pace{log: l.log, what: l.name, now: l.now}
+	p := pace{log: l.log, what: l.name, now: l.now, vitals: l.vitals}
 	for ctx.Err() == nil {
 		changed := l.called()
+		ended := l.vitals.turn(l.name)
 		more, err := l.protected(ctx)
+		ended()
 		if wait := p.after(ctx, err, classify(err)); wait > 0 {
 			if !pause(ctx, wait, nil) {
 				break

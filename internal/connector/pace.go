@@ -19,6 +19,7 @@ type pace struct {
 	last     string // class of the last failure that was logged
 	loggedAt time.Time
 	now      func() time.Time
+	vitals   *vitals // hears of every outcome; nil: nobody does
 }
 
 // The curve of [pace], and how often a failure that goes on is logged again.
@@ -39,6 +40,7 @@ type classified struct {
 // next: nothing after a success.
 func (p *pace) after(ctx context.Context, err error, c classified) time.Duration {
 	if err == nil {
+		p.vitals.worked(p.what)
 		if p.failures > 0 {
 			p.log.InfoContext(ctx, "works again", slog.String("operation", p.what), slog.Int("attempts", p.failures))
 		}
@@ -48,6 +50,7 @@ func (p *pace) after(ctx context.Context, err error, c classified) time.Duration
 	if errors.Is(err, context.Canceled) && c.class == "cancelled" {
 		return 0
 	}
+	p.vitals.failed(p.what, err, c.class)
 	wait := firstWait << min(p.failures, 6)
 	wait = min(wait, longestWait)
 	if c.delay > 0 {

@@ -26,7 +26,7 @@ func (c *Connector) newAccount(start time.Time, history bool) (*matrix.Account, 
 	m := matrix.Config{
 		Homeserver: string(s.Matrix.Server), UserID: id.UserID(s.Matrix.UserID),
 		Password: s.Matrix.Password.Reveal(), AccessToken: s.Matrix.AccessToken.Reveal(), DeviceName: s.Matrix.DeviceName,
-		Store: c.store, Journal: c.ledger, Log: c.log, Transport: transport, Debug: s.Matrix.Debug, Now: c.now,
+		Store: c.store, Journal: &countedJournal{Ledger: c.ledger, store: c.store, metrics: c.config.Metrics}, Log: c.log, Transport: transport, Debug: s.Matrix.Debug, Now: c.now,
 	}
 	if history {
 		m.HistoryFrom = start
@@ -78,7 +78,7 @@ func (c *Connector) read(ctx context.Context, caughtUp context.CancelFunc) error
 }
 
 func (c *Connector) loop(name string, turn func(context.Context) (bool, error)) *loop {
-	return &loop{name: name, ledger: c.ledger, log: c.log, now: c.now, turn: turn}
+	return &loop{name: name, ledger: c.ledger, log: c.log, now: c.now, vitals: c.vitals, turn: turn}
 }
 
 // openAccount logs in, waiting out what may pass by itself.
