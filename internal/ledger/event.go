@@ -38,12 +38,13 @@ type eventRow struct {
 	reason, cause string
 	session       id.SessionID
 	senderKey     id.SenderKey
-	bare          bool // content was kept out
+	bare          bool // there is no body: content was kept out, or dropped with its names
+	dropped       bool // content was dropped; only the names are left
 }
 
 // eventColumns are what scanEvent reads, of ledger_event e joined to ledger_room r.
 const eventColumns = `e.id, e.room, r.room, e.event, e.target, e.sender, e.type, e.state, e.reason, e.cause,
-	e.sent, e.received, e.live, e.trust, e.session, e.sender_key, e.body_sealed`
+	e.sent, e.received, e.live, e.trust, e.session, e.sender_key, e.dropped, e.body_sealed`
 
 // scanEvent reads a row. A body that does not open or decode is an error: it means
 // that the file was damaged or tampered with.
@@ -55,7 +56,7 @@ func (l *Ledger) scanEvent(row dbutil.Scannable) (eventRow, error) {
 	)
 	e := &r.event
 	if err := row.Scan(&r.id, &r.room, &e.Room, &e.ID, &e.Target, &e.Sender, &e.Type, &r.state, &r.reason, &r.cause,
-		&sent, &received, &e.Live, &e.Trust, &r.session, &r.senderKey, &sealed); err != nil {
+		&sent, &received, &e.Live, &e.Trust, &r.session, &r.senderKey, &r.dropped, &sealed); err != nil {
 		return eventRow{}, err
 	}
 	e.Sent, e.Received = time.UnixMilli(sent).UTC(), time.UnixMilli(received).UTC()
@@ -128,6 +129,11 @@ func (l *Ledger) updateEvent(ctx context.Context, r *eventRow) error {
 // that was skipped for a start date which has moved is not known.
 func (l *Ledger) Known(ctx context.Context, room id.RoomID, ids []id.EventID) (map[id.EventID]bool, error) {
 	known := make(map[id.EventID]bool, len(ids))
+	row, err := l.findRoom(ctx, room)
+	if err != nil || row == nil {
+		return known, err
+	}
+	start, _ := l.startIn(row.state.Room)
 	for ids := range slices.Chunk(ids, chunk) {
 		args := []any{room}
 		in, args := list(args, ids)
@@ -141,7 +147,7 @@ func (l *Ledger) Known(ctx context.Context, room id.RoomID, ids []id.EventID) (m
 			if err := row.Scan(&event, &state, &reason, &sent); err != nil {
 				return err
 			}
-			if state != EventSkipped || reason != skippedBefore || l.beforeStart(time.UnixMilli(sent)) {
+			if state != EventSkipped || reason != skippedBefore || before(time.UnixMilli(sent), start) {
 				known[event] = true
 			}
 			return nil
@@ -152,11 +158,6 @@ func (l *Ledger) Known(ctx context.Context, room id.RoomID, ids []id.EventID) (m
 		}
 	}
 	return known, nil
-}
-
-// beforeStart reports whether the start date keeps out what was sent then.
-func (l *Ledger) beforeStart(sent time.Time) bool {
-	return !l.start.IsZero() && sent.Before(l.start)
 }
 
 // Newest is the newest event of a room by /sync, empty for none: the neighbour of

@@ -21,10 +21,17 @@ func (r *recorder) recordGap(ctx context.Context, gap timeline.Gap) error {
 	if opened == 0 {
 		opened = r.now
 	}
-	_, err = r.run(ctx, `INSERT INTO ledger_gap (room, kind, from_token, until, bound, opened)
-		SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE NOT EXISTS (
+	bound, state := millis(gap.Bound), "open"
+	if gap.Kind == timeline.GapHistory && r.startOf != nil {
+		start, history := r.startOf(room.state.Room)
+		if bound = millis(start); !history {
+			state = "done" // noted, so that a start date that moves back later is seen to do so
+		}
+	}
+	_, err = r.run(ctx, `INSERT INTO ledger_gap (room, kind, from_token, until, bound, opened, state)
+		SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE NOT EXISTS (
 			SELECT 1 FROM ledger_gap WHERE room = ?1 AND kind = ?2 AND from_token = ?3 AND until = ?4 AND state = 'open' AND pages = 0)`,
-		room.id, gap.Kind, gap.From, gap.Until, millis(gap.Bound), opened)
+		room.id, gap.Kind, gap.From, gap.Until, bound, opened, state)
 	if err != nil {
 		return fmt.Errorf("open gap: %w", err)
 	}
@@ -91,16 +98,6 @@ func (l *Ledger) later(ctx context.Context, table, where string, class Class, re
 	args = append([]any{attempts + 1, l.now() + Delay(attempts+1).Milliseconds(), class, reason}, args...)
 	_, err = l.run(ctx, "UPDATE "+table+" SET attempts = ?, due_at = ?, class = ?, reason = ? WHERE "+where, args...)
 	return err
-}
-
-// openHistory opens the history of every room that the bot is in and that is imported,
-// from the newest event back to the start date.
-func (l *Ledger) openHistory(ctx context.Context) error {
-	_, err := l.run(ctx, `INSERT INTO ledger_gap (room, kind, from_token, bound, opened)
-		SELECT r.id, ?1, '', ?2, ?3 FROM ledger_room r WHERE r.membership = ?4 AND r.skip = ''
-		AND NOT EXISTS (SELECT 1 FROM ledger_gap g WHERE g.room = r.id AND g.kind = ?1 AND g.from_token = '' AND g.state = 'open' AND g.bound = ?2)`,
-		timeline.GapHistory, millis(l.start), l.now(), timeline.MembershipJoin)
-	return wrap("open history", err)
 }
 
 // Target is an event that a reply, thread or edit refers to and that the ledger

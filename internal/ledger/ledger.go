@@ -31,6 +31,10 @@ type Config struct {
 	// an event that something newer replies to or edits: that one is imported so that
 	// links do not dangle. Zero: no bound.
 	Start time.Time
+	// StartOf is the start date of one room, where rooms differ; history is false where
+	// nothing of its past is wanted, and start then is when the first start was. It must
+	// be pure. nil: Start, for every room.
+	StartOf func(timeline.Room) (start time.Time, history bool)
 	// SkipRoom says why a room is not imported (room rules), "" when it is. It must
 	// be pure, and its reasons come from a small closed set. Events of such a room
 	// are skipped(reason) and kept, so that [Ledger.Reconsider] can take the room
@@ -48,8 +52,11 @@ type Ledger struct {
 	clock func() time.Time
 	self  id.UserID
 	start time.Time
-	rule  func(timeline.Room) string // Config.SkipRoom
-	hold  time.Duration
+	// startOf is Config.StartOf, which may be nil; see startIn.
+	startOf func(timeline.Room) (time.Time, bool)
+
+	rule func(timeline.Room) string // Config.SkipRoom
+	hold time.Duration
 
 	mu      sync.Mutex
 	changed chan struct{} // closed by the next change
@@ -60,7 +67,7 @@ type Ledger struct {
 // New makes a ledger. It touches nothing; call [Ledger.Open] before anything else.
 func New(c Config) *Ledger {
 	l := &Ledger{
-		store: c.Store, log: c.Log, clock: c.Clock, self: c.Self, start: c.Start, rule: c.SkipRoom, hold: c.Hold,
+		store: c.Store, log: c.Log, clock: c.Clock, self: c.Self, start: c.Start, startOf: c.StartOf, rule: c.SkipRoom, hold: c.Hold,
 		changed: make(chan struct{}),
 	}
 	if l.log == nil {

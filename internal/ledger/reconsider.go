@@ -29,29 +29,8 @@ func (l *Ledger) Reconsider(ctx context.Context) error {
 				return err
 			}
 		}
-		return l.reconsiderStart(ctx)
+		return l.reconsiderStart(ctx, rooms)
 	})
-}
-
-// reconsiderStart compares the start date with the one of the last time. Zero means no
-// bound, which in the row is the smallest number.
-func (l *Ledger) reconsiderStart(ctx context.Context) error {
-	const never, noBound = 0, -1 << 62
-	var last int64
-	if err := l.queryRow(ctx, "SELECT start FROM ledger_state").Scan(&last); err != nil {
-		return fmt.Errorf("read start date: %w", err)
-	}
-	start := int64(noBound)
-	if !l.start.IsZero() {
-		start = l.start.UnixMilli()
-	}
-	if last != never && start < last {
-		if err := l.openHistory(ctx); err != nil {
-			return err
-		}
-	}
-	_, err := l.run(ctx, "UPDATE ledger_state SET start = ?", start)
-	return wrap("note start date", err)
 }
 
 // reconsiderRoom asks the room rules again.
@@ -100,7 +79,7 @@ func (r *recorder) takeBack(ctx context.Context, room *roomRow, reason string) e
 			page = append(page, &e)
 			return nil
 		}, "SELECT "+eventColumns+` FROM ledger_event e CROSS JOIN ledger_room r ON r.id = e.room
-			WHERE e.state = 'skipped' AND e.reason = ? AND e.room = ? AND e.id > ? ORDER BY e.id LIMIT ?`, reason, room.id, after, chunk)
+			WHERE e.state <> 'read' AND e.state = 'skipped' AND e.reason = ? AND e.room = ? AND e.id > ? ORDER BY e.id LIMIT ?`, reason, room.id, after, chunk)
 		if err != nil {
 			return fmt.Errorf("read skipped events: %w", err)
 		}
@@ -140,6 +119,15 @@ func (l *Ledger) Reset(ctx context.Context) error {
 				return err
 			}
 		}
-		return l.openHistory(ctx)
+		rooms, err := l.readRooms(ctx, "r.membership = ? AND r.skip = ''", timeline.MembershipJoin)
+		if err != nil {
+			return err
+		}
+		for _, room := range rooms {
+			if err := l.openHistory(ctx, room); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }

@@ -194,6 +194,12 @@ func (r *recorder) recordArrived(ctx context.Context, room *roomRow, rows []*eve
 		}
 		old := stored[row.event.ID]
 		item := r.classify(room, row, old, asked)
+		if old != nil && old.dropped {
+			if err := r.refill(ctx, room, old, row, item); err != nil {
+				return err
+			}
+			continue
+		}
 		if old != nil && !better(old, row) {
 			continue
 		}
@@ -212,7 +218,7 @@ func (r *recorder) recordArrived(ctx context.Context, room *roomRow, rows []*eve
 			return err
 		}
 		stored[row.event.ID] = row
-		fresh.add(row, item, asked[row.event.ID] && r.beforeStart(row.event.Sent))
+		fresh.add(row, item, asked[row.event.ID] && r.beforeStart(room, row.event.Sent))
 	}
 	if err := r.meetTargets(ctx, room, ids); err != nil {
 		return err
@@ -260,9 +266,9 @@ func (f *freshEvents) add(row *eventRow, item timeline.Item, fetched bool) {
 // syncs, also when a start date that moves on with the days has passed it meanwhile.
 // What was taken in once stays in, and what was asked for is what something newer
 // refers to.
-func (r *recorder) tooOld(row, old *eventRow, asked map[id.EventID]bool) bool {
+func (r *recorder) tooOld(room *roomRow, row, old *eventRow, asked map[id.EventID]bool) bool {
 	switch {
-	case !r.beforeStart(row.event.Sent), row.state == EventUnreadable:
+	case !r.beforeStart(room, row.event.Sent), row.state == EventUnreadable:
 		return false
 	case row.event.Live, r.missed, asked[row.event.ID]:
 		return false
@@ -281,7 +287,7 @@ func (r *recorder) classify(room *roomRow, row, old *eventRow, asked map[id.Even
 		skip(skippedOwn)
 	case room.skip != "":
 		skip(room.skip)
-	case r.tooOld(row, old, asked):
+	case r.tooOld(room, row, old, asked):
 		skip(skippedBefore)
 		row.bare = true
 	case row.state == EventRead:

@@ -282,3 +282,78 @@ func TestARenamedRoomIsDueWithItsFormerName(t *testing.T) {
 		t.Error("leaving a room makes it due")
 	}
 }
+
+// startOf gives the rooms whose ids are keys other start dates than noon; a zero one
+// means that no history is wanted.
+func startOf(starts map[id.RoomID]time.Time) func(*ledger.Config) {
+	return func(c *ledger.Config) {
+		c.Start = noon
+		c.StartOf = func(r timeline.Room) (time.Time, bool) {
+			start, ok := starts[r.ID]
+			switch {
+			case !ok:
+				return noon, true
+			case start.IsZero():
+				return noon, false
+			}
+			return start, true
+		}
+	}
+}
+
+func TestRoomsMayHaveStartDatesOfTheirOwn(t *testing.T) {
+	const older, none, silent id.RoomID = "!older:x", "!none:x", "!silent:x"
+	yesterday, week := noon.AddDate(0, 0, -1), noon.AddDate(0, 0, -7)
+	rules := map[id.RoomID]time.Time{older: yesterday, none: {}}
+	d := open(t, startOf(rules))
+	d.restart(startOf(rules))
+	in := func(e timeline.Event, room id.RoomID) timeline.Event {
+		e.Room, e.Sent, e.Live = room, yesterday.Add(time.Hour), false
+		return e
+	}
+	batch := timeline.Batch{Events: []timeline.Event{in(message(1, alice, "older"), older), in(message(2, alice, "none"), none), in(message(3, alice, "all"), room)}}
+	for _, r := range []id.RoomID{room, older, none} {
+		batch.Rooms = append(batch.Rooms, timeline.Room{ID: r, Name: "Room", Membership: timeline.MembershipJoin})
+		batch.Gaps = append(batch.Gaps, timeline.Gap{Room: r, Kind: timeline.GapHistory, From: "t", Bound: week})
+	}
+	// Of a room that is seen as a whole at once no history is opened.
+	batch.Rooms = append(batch.Rooms, timeline.Room{ID: silent, Name: "Room", Membership: timeline.MembershipJoin})
+	d.record(batch)
+
+	bounds := func() map[id.RoomID][]time.Time {
+		gaps, err := d.Gaps(t.Context(), 10)
+		d.ok(err)
+		got := map[id.RoomID][]time.Time{}
+		for _, g := range gaps {
+			got[g.Room] = append(got[g.Room], g.Bound)
+		}
+		return got
+	}
+	if diff := cmp.Diff(map[id.RoomID][]time.Time{room: {noon}, older: {yesterday}}, bounds()); diff != "" {
+		t.Errorf("open history (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"older"}, texts(d.deliver())); diff != "" {
+		t.Errorf("delivered (-want +got):\n%s", diff)
+	}
+	known, err := d.Known(t.Context(), none, []id.EventID{eventID(2)})
+	d.ok(err)
+	if !known[eventID(2)] {
+		t.Error("what lies before a room's own start date is not known")
+	}
+
+	rules[none], rules[silent] = week, week
+	d.restart(startOf(rules))
+	want := map[id.RoomID][]time.Time{room: {noon}, older: {yesterday}, none: {week}, silent: {week}}
+	if diff := cmp.Diff(want, bounds()); diff != "" {
+		t.Errorf("open history when two rules moved back (-want +got):\n%s", diff)
+	}
+	d.restart(startOf(rules))
+	if diff := cmp.Diff(want[none], bounds()[none]); diff != "" {
+		t.Errorf("history was opened again without a change (-want +got):\n%s", diff)
+	}
+	known, err = d.Known(t.Context(), none, []id.EventID{eventID(2)})
+	d.ok(err)
+	if known[eventID(2)] {
+		t.Error("what the moved start date lets in counts as known")
+	}
+}

@@ -16,7 +16,7 @@ import (
 func (r *recorder) askedFor(ctx context.Context, room *roomRow, rows []*eventRow) (map[id.EventID]bool, error) {
 	var old []id.EventID
 	for _, row := range rows {
-		if r.beforeStart(row.event.Sent) {
+		if r.beforeStart(room, row.event.Sent) {
 			old = append(old, row.event.ID)
 		}
 	}
@@ -83,6 +83,9 @@ func (r *recorder) wantTargets(ctx context.Context, room *roomRow, fresh *freshE
 func (r *recorder) recordMissing(ctx context.Context, m timeline.MissingEvent) error {
 	room, err := r.room(ctx, m.Room)
 	if err != nil {
+		return err
+	}
+	if dropped, err := r.missingContent(ctx, room, m.ID); err != nil || dropped {
 		return err
 	}
 	_, err = r.run(ctx, `INSERT INTO ledger_target (room, event, state, reason) VALUES (?1, ?2, 'missing', ?3)
