@@ -21,6 +21,7 @@ type attacher struct {
 	sink   Sink
 	mapper *mapping.Mapper
 	log    *slog.Logger
+	vitals *vitals // nil: nothing is counted
 }
 
 func (t *attacher) turn(ctx context.Context) (more bool, err error) {
@@ -56,6 +57,7 @@ func (t *attacher) attach(ctx context.Context, a timeline.Attachment) error {
 		if err != nil {
 			return fmt.Errorf("store attachment: %w", err)
 		}
+		t.vitals.count().Attached(a.Bytes)
 		log.DebugContext(ctx, "attachment landed", slog.Int64("bytes", a.Bytes))
 		return t.store.Spool().Remove(spool)
 	}
@@ -63,6 +65,7 @@ func (t *attacher) attach(ctx context.Context, a timeline.Attachment) error {
 		return err
 	}
 	c := classify(err)
+	t.vitals.missed("attach", err, c.class)
 	switch {
 	case errors.Is(err, matrix.ErrSpoilt):
 		log.WarnContext(ctx, "a spooled file is damaged and is fetched again")

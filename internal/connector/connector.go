@@ -183,7 +183,11 @@ func (c *Connector) open(ctx context.Context) (err error) {
 	if c.out, err = c.newOutput(); err != nil {
 		return err
 	}
-	return c.dedicate(ctx)
+	if err := c.dedicate(ctx); err != nil {
+		return err
+	}
+	c.vitals.set(func(v *vitals) { v.open, v.registered = true, c.config.Output != "" })
+	return nil
 }
 
 // dedicate ties the store to its sink: what has landed on a platform has not landed

@@ -26,6 +26,7 @@ type deliverer struct {
 	log    *slog.Logger
 	now    func() time.Time
 	store  *store.Store
+	vitals *vitals // nil: nothing is counted
 	flight *flight // on its way; nil when nothing is
 	asked  bool    // whether the ledger was asked for what a former process left
 	rows   int     // of the next batch; fewer after one that could never be taken
@@ -120,6 +121,7 @@ func (d *deliverer) send(ctx context.Context, parcels []parcel) error {
 	if err := d.ledger.Send(ctx, receipt, batch); err != nil {
 		return fmt.Errorf("store receipt: %w", err)
 	}
+	d.counts().Begun()
 	d.flight = newFlight(receipt, parcels, d.now())
 	if err := d.sink.Publish(ctx, receipt, d.flight.bundle); err != nil {
 		return d.unpublished(ctx, err)
@@ -127,6 +129,7 @@ func (d *deliverer) send(ctx context.Context, parcels []parcel) error {
 	if err := d.ledger.Published(ctx, receipt); err != nil {
 		return fmt.Errorf("store publication: %w", err)
 	}
+	d.counts().Published(objects, d.now().Sub(d.flight.sentAt))
 	d.rows = min(maxObjects, d.rows*2)
 	d.log.DebugContext(ctx, "batch published", slog.String("work_id", receipt), slog.Int("count", objects))
 	return nil

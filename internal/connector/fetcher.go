@@ -25,6 +25,8 @@ type fetcher struct {
 	types   []string // media type patterns; none: all
 	// off reports that nothing could be done with a file: then none is fetched.
 	off func() bool
+	// vitals hears of failures; nil: nobody does.
+	vitals *vitals
 }
 
 // downloads is how many attachments are fetched at a time.
@@ -69,6 +71,7 @@ func (f *fetcher) fetch(ctx context.Context, a timeline.Attachment) error {
 		return f.ledger.Lose(ctx, a, string(e.Reason))
 	}
 	c := classify(err)
+	f.vitals.missed("fetch", err, c.class)
 	// The row waits also where the whole loop is to: it may be the only one of its kind,
 	// such as a file on another host.
 	if _, failed := f.ledger.DeferAttachment(ctx, a, ledger.Class(c.class), "fetch"); failed != nil {
@@ -88,6 +91,7 @@ func (f *fetcher) keep(ctx context.Context, a timeline.Attachment, log *slog.Log
 	if !f.typeWanted(a.MediaType) {
 		err = f.ledger.Refuse(ctx, a, "media_type")
 	} else if err = f.ledger.Fetched(ctx, a); err == nil {
+		f.vitals.count().Fetched(a.Bytes)
 		log.DebugContext(ctx, "attachment fetched", slog.Int64("bytes", a.Bytes))
 		return nil
 	}

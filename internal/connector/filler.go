@@ -18,6 +18,7 @@ type filler struct {
 	ledger  *ledger.Ledger
 	account *matrix.Account
 	log     *slog.Logger
+	vitals  *vitals // hears of failures; nil: nobody does
 }
 
 const keyPage = 100 // undecrypted events in one transaction: about 40 ms under the crypto lock
@@ -78,6 +79,7 @@ func (f *filler) deferred(ctx context.Context, cause error, room id.RoomID, wait
 	if c.class == "rate_limited" || c.class == "unauthorized" {
 		return cause
 	}
+	f.vitals.missed("fill", cause, c.class)
 	f.log.WarnContext(ctx, "reading the past of a room failed", slog.String("room_id", room.String()),
 		slog.String("class", c.class), slog.Any("err", cause))
 	if err := wait(ledger.Class(c.class)); err != nil {

@@ -62,8 +62,9 @@ func (c *Connector) deliver(ctx context.Context) error {
 	}
 	deliverer := &deliverer{
 		ledger: c.ledger, store: c.store, sink: c.out.sink(), mapper: c.mapper, log: c.log, now: c.now, rows: maxObjects,
+		vitals: c.vitals,
 	}
-	attacher := &attacher{ledger: c.ledger, store: c.store, sink: c.out.sink(), mapper: c.mapper, log: c.log}
+	attacher := &attacher{ledger: c.ledger, store: c.store, sink: c.out.sink(), mapper: c.mapper, log: c.log, vitals: c.vitals}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return c.loop("deliver", deliverer.turn).run(ctx) })
 	if !c.noFiles.Load() {
@@ -100,6 +101,7 @@ func (o *toPlatform) start(ctx context.Context) error {
 	}
 	// The registration has said in the log what is lacking.
 	c.noFiles.Store(!reg.CanAttach)
+	c.vitals.set(func(v *vitals) { v.registered, v.version = true, reg.Version })
 	if reg.Reset {
 		return startOver(ctx, c.ledger, c.log)
 	}
@@ -108,7 +110,7 @@ func (o *toPlatform) start(ctx context.Context) error {
 
 func (o *toPlatform) attend(ctx context.Context) error {
 	c := o.connector
-	ping := &pinger{ledger: c.ledger, platform: o.platform, log: c.log, info: opencti.PingInfo{
+	ping := &pinger{ledger: c.ledger, platform: o.platform, log: c.log, vitals: c.vitals, info: opencti.PingInfo{
 		QueueThreshold: float64(c.config.Settings.Connector.QueueThreshold),
 	}}
 	return ping.run(ctx)

@@ -18,6 +18,7 @@ type pinger struct {
 	ledger   *ledger.Ledger
 	platform pinged
 	log      *slog.Logger
+	vitals   *vitals // nil: nothing is counted
 	info     opencti.PingInfo
 	reset    bool // asked for and not carried out yet: the platform says so once
 }
@@ -36,7 +37,7 @@ type state struct {
 
 // run pings until ctx ends. It returns nil.
 func (p *pinger) run(ctx context.Context) error {
-	pace := pace{log: p.log, what: "ping", now: time.Now}
+	pace := pace{log: p.log, what: opPing, now: time.Now, vitals: p.vitals}
 	for {
 		err := p.ping(ctx)
 		wait := opencti.PingEvery
@@ -61,6 +62,7 @@ func (p *pinger) ping(ctx context.Context) error {
 		return fmt.Errorf("write state: %w", err)
 	}
 	reset, err := p.platform.Ping(ctx, text, p.info)
+	p.vitals.count().Pinged(err)
 	if p.reset = p.reset || reset; !p.reset {
 		return err
 	}

@@ -47,11 +47,11 @@ func (c *Connector) read(ctx context.Context, caughtUp context.CancelFunc) error
 		return err
 	}
 	s := c.config.Settings
-	fill := &filler{ledger: c.ledger, account: c.account, log: c.log}
+	fill := &filler{ledger: c.ledger, account: c.account, log: c.log, vitals: c.vitals}
 	fetch := &fetcher{
 		ledger: c.ledger, account: c.account, store: c.store, log: c.log,
 		limit: int64(s.Matrix.AttachmentMaxSize), types: s.Matrix.AttachmentTypes,
-		off: c.noFiles.Load,
+		off: c.noFiles.Load, vitals: c.vitals,
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	loops := []*loop{c.loop("fill", fill.turn), c.loop("fetch", fetch.turn)}
@@ -88,6 +88,7 @@ func (c *Connector) openAccount(ctx context.Context) error {
 		return class == "permanent" || class == "unauthorized"
 	})
 	if err == nil {
+		c.vitals.set(func(v *vitals) { v.loggedIn = true })
 		c.log.InfoContext(ctx, "account is open", slog.String("user_id", c.account.UserID().String()),
 			slog.String("device_id", c.account.DeviceID().String()))
 	}

@@ -44,6 +44,7 @@ func (d *deliverer) settle(ctx context.Context) error {
 		return err
 	}
 	d.flight = nil
+	d.counts().Settled(d.now().Sub(f.sentAt))
 	d.log.InfoContext(ctx, "batch settled", slog.String("work_id", f.receipt), slog.Int("count", len(f.parcels)),
 		slog.Duration("duration", d.now().Sub(f.sentAt)))
 	return nil
@@ -62,6 +63,7 @@ func (d *deliverer) conclude(ctx context.Context, parcels []parcel, verdicts sti
 			if v.State == stix.Differs {
 				v = amended[p.objects[0].ObjectID()]
 			}
+			d.tally(p, v)
 			if err := d.note(ctx, p, v); err != nil {
 				return fmt.Errorf("store outcome: %w", err)
 			}

@@ -60,7 +60,7 @@ func (m *Metrics) newOwn(version string) ownMetrics {
 		settle: m.histogram("matrix_connector_settle_seconds",
 			"Time from handing over a batch until it was read back.", slow),
 		delivery: m.histogram("matrix_connector_delivery_seconds",
-			"Time from receiving a live message until it was read back from the sink.", slow),
+			"Time from when a live message was sent, by its sender's clock, until it was read back from the sink.", slow),
 		deliveries: m.counter("matrix_connector_deliveries_total",
 			"What became of rooms, authors and posts that were delivered.", "kind", "outcome"),
 		attachmentBytes: m.counter("matrix_connector_attachment_bytes_total",
