@@ -3,6 +3,7 @@ package connector
 import (
 	"net/http"
 
+	"github.com/matrix-connector/matrix-connector/internal/config"
 	"github.com/matrix-connector/matrix-connector/internal/network"
 	"github.com/matrix-connector/matrix-connector/internal/opencti"
 )
@@ -15,6 +16,7 @@ func (c *Connector) transport() (http.RoundTripper, error) {
 // reach puts into the platform's configuration how it and its broker are reached.
 func (c *Connector) reach(o *opencti.Config) (err error) {
 	s := c.config.Settings
+	o.ThroughAPI = s.Connector.QueueProtocol == config.QueueAPI
 	if o.Transport, err = network.Platform(s); err != nil {
 		return err
 	}

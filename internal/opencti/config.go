@@ -34,6 +34,10 @@ type Config struct {
 	// UserAgent names the product; default "matrix-connector".
 	UserAgent string
 
+	// ThroughAPI hands messages to the platform instead of its broker, which is
+	// weaker; the broker is never dialled then.
+	ThroughAPI bool
+
 	MQ MQ // overrides of what the platform answers about its broker
 
 	// Markings are the ids of all markings that bundles will name. One that does

@@ -43,12 +43,22 @@ type message struct {
 	Body []byte
 }
 
-// envelopes makes one message an object, in the order of the bundle, which is
-// the order of dependency.
-func envelopes(b stix.Bundle, applicant, work string) ([]message, error) {
-	bundleID := "bundle--" + uuid.NewSHA1(uuid.NameSpaceURL, []byte(work)).String()
+// bundleID is the id of the bundle of a receipt.
+func bundleID(receipt string) string {
+	return "bundle--" + uuid.NewSHA1(uuid.NameSpaceURL, []byte(receipt)).String()
+}
+
+// bundlePart is the part of one object.
+type bundlePart struct {
+	id   stix.ID
+	part part
+}
+
+// bundleParts makes a part of each object, in the order of the bundle, which is the
+// order of dependency.
+func bundleParts(b stix.Bundle, receipt string) ([]bundlePart, error) {
 	sequence := b.Sequence()
-	messages := make([]message, 0, len(b.Objects))
+	parts := make([]bundlePart, 0, len(b.Objects))
 	for i, o := range b.Objects {
 		object, err := stix.Marshal(o)
 		if err != nil {
@@ -59,9 +69,24 @@ func envelopes(b stix.Bundle, applicant, work string) ([]message, error) {
 		}
 		// The splitter's own mark, as its last key.
 		object = fmt.Appendf(object[:len(object)-1], `,"nb_deps":%d}`, sequence[i])
-		content, err := encode(part{Type: "bundle", ID: bundleID, SpecVersion: "2.1", Sequence: sequence[i], Objects: []json.RawMessage{object}})
+		parts = append(parts, bundlePart{o.ObjectID(), part{
+			Type: "bundle", ID: bundleID(receipt), SpecVersion: "2.1", Sequence: sequence[i], Objects: []json.RawMessage{object},
+		}})
+	}
+	return parts, nil
+}
+
+// envelopes makes one message an object, in the order of the bundle.
+func envelopes(b stix.Bundle, applicant, work string) ([]message, error) {
+	parts, err := bundleParts(b, work)
+	if err != nil {
+		return nil, err
+	}
+	messages := make([]message, 0, len(parts))
+	for i, p := range parts {
+		content, err := encode(p.part)
 		if err != nil {
-			return nil, fmt.Errorf("encode the bundle of %s: %w", o.ObjectID(), err)
+			return nil, fmt.Errorf("encode the bundle of %s: %w", p.id, err)
 		}
 		body, err := encode(envelope{
 			BundleType:     "QUEUE_BUNDLE",
@@ -72,9 +97,9 @@ func envelopes(b stix.Bundle, applicant, work string) ([]message, error) {
 			WorkID:         work,
 		})
 		if err != nil {
-			return nil, fmt.Errorf("encode the envelope of %s: %w", o.ObjectID(), err)
+			return nil, fmt.Errorf("encode the envelope of %s: %w", p.id, err)
 		}
-		messages = append(messages, message{ID: o.ObjectID(), Body: body})
+		messages = append(messages, message{ID: p.id, Body: body})
 	}
 	return messages, nil
 }

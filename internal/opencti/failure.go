@@ -236,7 +236,8 @@ func classOf(op, code, phrase string) Class {
 
 // absentPhrase is what an operation answers about what is not there.
 var absentPhrase = map[string]string{
-	opPing:        phraseNoConnector,
+	opPing:       phraseNoConnector,
+	opBundlePush: phraseNoConnector, opBundlePushWork: phraseNoConnector,
 	opImportPush:  phraseNoUpload,
 	opDomainPatch: phraseNoDomain,
 }
@@ -267,6 +268,9 @@ const (
 	opAbout           = "About"
 	opMe              = "Me"
 	opMarking         = "Marking"
+	opBundlePush      = "BundlePush"
+	opBundlePushWork  = "BundlePushWork"
+	opQueueDetails    = "QueueDetails"
 	opConnector       = "Connector"
 	opRegister        = "Register"
 	opPing            = "Ping"

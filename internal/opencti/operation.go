@@ -9,8 +9,15 @@ import (
 //go:embed graphql/operations.graphql
 var operationsText string
 
-// operations are the documents of graphql/operations.graphql by their name.
-var operations = splitOperations(operationsText)
+//go:embed graphql/since-6.5.7.graphql
+var newerText string
+
+// operations are the documents of graphql/operations.graphql by their name, newer
+// those that only newer platforms know.
+var (
+	operations = splitOperations(operationsText)
+	newer      = splitOperations(newerText)
+)
 
 // splitOperations cuts a file of named operations into one document each. An
 // operation starts at the beginning of a line and reaches to the next one.
@@ -46,6 +53,9 @@ func splitOperations(text string) map[string]string {
 // ours.
 func document(name string) string {
 	doc, ok := operations[name]
+	if !ok {
+		doc, ok = newer[name]
+	}
 	if !ok {
 		panic(fmt.Sprintf("opencti: no operation %q in operations.graphql", name))
 	}

@@ -12,9 +12,10 @@ import (
 // but deliveries one at a time: the platform closes an older work by force when
 // a newer one is worked on.
 type Platform struct {
-	config Config
-	client *client
-	queue  *queue
+	config  Config
+	client  *client
+	queue   *queue
+	carrier carrier
 
 	mu sync.Mutex // guards what follows
 	// home is the answer of the last registration.
@@ -23,6 +24,8 @@ type Platform struct {
 	// confirm is the receipt.
 	canRead  bool
 	markings map[stix.ID]marking
+	// pushTakesWork: a bundle that goes through the API can name a work.
+	pushTakesWork bool
 	// stale is set when the broker or the platform does not know the connector
 	// any more: it is registered again before anything else.
 	stale bool
@@ -47,12 +50,17 @@ func New(c Config) (*Platform, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Platform{
+	p := &Platform{
 		config:   c,
 		client:   client,
 		queue:    newQueue(dialer(c.MQ.Explain), c.ConfirmTimeout, c.MaxMessageBytes),
 		markings: map[stix.ID]marking{},
-	}, nil
+	}
+	p.carrier = byBroker{p.queue}
+	if c.ThroughAPI {
+		p.carrier = byPlatform{p}
+	}
+	return p, nil
 }
 
 // Close lets go of the broker and of idle connections. The connector stays

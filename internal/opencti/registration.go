@@ -97,7 +97,9 @@ func (p *Platform) Start(ctx context.Context) (Registration, error) {
 	p.canRead, p.markings = reg.CanRead, found
 	p.expectReset, p.voidForeign = answer.Reset, answer.Reset
 	p.mu.Unlock()
+	p.setVersion(version)
 	p.logStart(ctx, reg)
+	p.warnWeaker(ctx)
 	return reg, nil
 }
 

@@ -26,6 +26,7 @@ func (p *Platform) Settle(ctx context.Context, receipt string, b stix.Bundle) (s
 	case w.void:
 		p.deleteWork(ctx, receipt)
 		return nil, fmt.Errorf("work %s: reset on the platform: %w", receipt, stix.ErrLapsed)
+	case canRead && workless(receipt): // there is no work to ask
 	case canRead:
 		var err error
 		if state, err = p.askWork(ctx, receipt, w); err != nil {
@@ -41,16 +42,26 @@ func (p *Platform) Settle(ctx context.Context, receipt string, b stix.Bundle) (s
 		return verdicts, nil
 	}
 	if !canRead {
+		reason := "confirmed by the broker, not read back"
+		if p.config.ThroughAPI {
+			reason = "taken by the platform, not read back"
+		}
 		for _, o := range sent.Objects {
-			verdicts[o.ObjectID()] = stix.Verdict{State: stix.Landed, Reason: "confirmed by the broker, not read back"}
+			verdicts[o.ObjectID()] = stix.Verdict{State: stix.Landed, Reason: reason}
 		}
 		return verdicts, nil
 	}
 	got, err := p.verdicts(ctx, sent, state.errors)
-	if err != nil {
-		return nil, err
+	switch {
+	case err != nil && workless(receipt):
+		// While the platform cannot be asked, workers cannot work either.
+		p.note(receipt, func(w *watch) { w.moved = p.config.Clock() })
+	case err == nil && workless(receipt):
+		err = p.judgeWorkless(ctx, receipt, w, got)
+	case err == nil:
+		err = p.judge(ctx, receipt, state, got)
 	}
-	if err := p.judge(ctx, receipt, state, got); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	maps.Copy(verdicts, got)
@@ -105,13 +116,24 @@ func (p *Platform) askWork(ctx context.Context, receipt string, w watch) (outcom
 // left half published is given up sooner: most often nothing more will come, and
 // sending it again does no harm.
 func (p *Platform) patience(w watch) time.Duration {
-	if w.published {
+	switch {
+	case w.published:
 		return p.config.StallAfter
+	case p.config.ThroughAPI:
+		return min(p.config.StallAfter, abandonPushAfter)
 	}
 	return min(p.config.StallAfter, abandonAfter)
 }
 
 const abandonAfter = 15 * time.Second
+
+// grace is how long absence has to last until it is believed.
+func (p *Platform) grace() time.Duration {
+	if p.config.ThroughAPI {
+		return max(p.config.SettleGrace, queueLag)
+	}
+	return p.config.SettleGrace
+}
 
 // note changes what is known of a receipt.
 func (p *Platform) note(receipt string, change func(*watch)) {
@@ -122,19 +144,19 @@ func (p *Platform) note(receipt string, change func(*watch)) {
 	}
 }
 
-// waiting asks the broker whether messages wait in the connector's own queue;
-// the platform's count of them lags by seconds.
+// waiting asks whether messages wait in the connector's own queue: the broker where
+// it can be reached, since the platform's count of them lags by seconds.
 func (p *Platform) waiting(ctx context.Context) (bool, error) {
 	h, err := p.ready(ctx)
 	if err != nil {
 		return false, err
 	}
-	n, err := p.queue.depth(ctx, h.queue)
+	waiting, err := p.carrier.waiting(ctx, h)
 	if err != nil {
 		p.forgetUnroutable(err)
-		return false, fmt.Errorf("ask the broker for the queue: %w", err)
+		return false, fmt.Errorf("ask for the queue: %w", err)
 	}
-	return n > 0, nil
+	return waiting, nil
 }
 
 // judge decides whether what was read back is final. Absence is believed when
@@ -167,7 +189,7 @@ func (p *Platform) judge(ctx context.Context, receipt string, o outcome, got sti
 	}
 	since := now.Sub(w.absent)
 	p.mu.Unlock()
-	if since < p.config.SettleGrace {
+	if since < p.grace() {
 		return stix.ErrPending
 	}
 	if since >= p.config.StallAfter {

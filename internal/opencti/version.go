@@ -22,13 +22,16 @@ func (p *Platform) version(ctx context.Context) (string, error) {
 	return out.About.Version, nil
 }
 
-// supported compares the numbers of a version with the oldest one's. What
-// follows a hyphen or plus sign does not count.
-func supported(version string) bool {
+// supported compares a version with the oldest one.
+func supported(version string) bool { return atLeast(version, 6, 4, 3) }
+
+// atLeast compares the numbers of a version with others. What follows a hyphen or
+// plus sign does not count.
+func atLeast(version string, numbers ...int) bool {
 	version, _, _ = strings.Cut(version, "+")
 	version, _, _ = strings.Cut(version, "-")
 	have := strings.Split(version, ".")
-	for i, want := range []int{6, 4, 3} {
+	for i, want := range numbers {
 		n := 0
 		if i < len(have) {
 			if _, err := fmt.Sscanf(have[i], "%d", &n); err != nil {

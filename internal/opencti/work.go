@@ -81,9 +81,12 @@ func (p *Platform) Begin(ctx context.Context, objects int) (receipt string, err 
 	if _, err := p.ready(ctx); err != nil {
 		return "", err
 	}
-	if err := p.queue.open(ctx); err != nil {
+	if err := p.carrier.open(ctx); err != nil {
 		p.forgetUnroutable(err)
-		return "", fmt.Errorf("reach the broker: %w", err)
+		return "", fmt.Errorf("reach the queue: %w", err)
+	}
+	if p.withoutWork() {
+		return p.begun(newWorkless()), nil
 	}
 	receipt, err = p.addWork(ctx, objects)
 	if ClassOf(err) == Gone {
@@ -96,11 +99,16 @@ func (p *Platform) Begin(ctx context.Context, objects int) (receipt string, err 
 	if err != nil {
 		return "", fmt.Errorf("open a work: %w", err)
 	}
+	return p.begun(receipt), nil
+}
+
+// begun watches a new receipt.
+func (p *Platform) begun(receipt string) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.watch = watch{receipt: receipt, moved: p.config.Clock()}
 	p.voidForeign = false // one work at a time: earlier ones are settled
-	return receipt, nil
+	return receipt
 }
 
 // forget makes the next call register the connector again.
@@ -113,7 +121,7 @@ func (p *Platform) forget() {
 // forgetUnroutable makes the next call register the connector again when its
 // queue turned out to be gone, or its broker to be somewhere else.
 func (p *Platform) forgetUnroutable(err error) {
-	if e, ok := errors.AsType[*Error](err); ok && (e.Code == codeUnroutable || e.Op == opDial) {
+	if e, ok := errors.AsType[*Error](err); ok && (e.Code == codeUnroutable || e.Op == opDial || e.Class == Gone && (e.Op == opBundlePush || e.Op == opBundlePushWork)) {
 		p.forget()
 	}
 }
@@ -137,6 +145,9 @@ func (p *Platform) addWork(ctx context.Context, objects int) (string, error) {
 // deleteWork takes a work off the platform's page. On newer platforms its items
 // are skipped from then on. What is gone already is fine.
 func (p *Platform) deleteWork(ctx context.Context, receipt string) {
+	if workless(receipt) {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	err := p.client.do(ctx, opWorkDelete, map[string]any{"id": receipt}, nil)
@@ -182,12 +193,19 @@ func (p *Platform) Publish(ctx context.Context, receipt string, b stix.Bundle) e
 
 func (p *Platform) publish(ctx context.Context, receipt string, h home, b stix.Bundle) error {
 	sent, _ := p.fitting(b)
-	messages, err := envelopes(sent, h.applicant, receipt)
+	messages, err := p.carrier.pack(h, receipt, sent)
 	if err != nil {
 		return &Error{Class: Permanent, Op: opPublish, Code: "unencodable", cause: err}
 	}
 	if len(messages) == 0 {
 		p.deleteWork(ctx, receipt)
+		p.published(receipt)
+		return nil
+	}
+	if workless(receipt) {
+		if err := p.carrier.carry(ctx, h, receipt, messages); err != nil {
+			return err
+		}
 		p.published(receipt)
 		return nil
 	}
@@ -197,7 +215,7 @@ func (p *Platform) publish(ctx context.Context, receipt string, h home, b stix.B
 	if err != nil {
 		return err
 	}
-	if err := p.queue.publish(ctx, h.exchange, h.routing, messages); err != nil {
+	if err := p.carrier.carry(ctx, h, receipt, messages); err != nil {
 		return err
 	}
 	p.published(receipt)

@@ -1,0 +1,222 @@
+package opencti
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/matrix-connector/matrix-connector/internal/stix"
+)
+
+// The queue protocol "api" hands bundles to the platform, which puts them into
+// the connector's queue itself (stixBundlePush, opencti.md §2.6). It is for where
+// the broker cannot be reached, and weaker than AMQP:
+//
+//   - nobody shows the broker's confirm: the platform's answer counts for it;
+//   - the queue's length is the platform's count, which lags behind by seconds, so
+//     absence is believed later ([queueLag]), and what an earlier process left is
+//     given up later ([abandonPushAfter]);
+//   - every object is a call of its own;
+//   - a platform before 6.5.7 takes no work of ours: it makes one of its own for
+//     each push and tells nobody which, so that what it refuses is only seen to be
+//     missing.
+//
+// What is sure stays sure: nothing counts as landed that is not read back, and
+// what may be lost is sent again under the same ids.
+
+const (
+	// queueLag is how long the platform's count of a queue may be behind.
+	queueLag = 15 * time.Second
+	// abandonPushAfter is patience with what an earlier process may have pushed.
+	abandonPushAfter = time.Minute
+	// wholeBytes bounds a bundle of several objects: a proxy's limit for a request,
+	// and the broker's for a message, are above it.
+	wholeBytes = 4 << 20
+)
+
+// byPlatform carries through the platform's API.
+type byPlatform struct{ platform *Platform }
+
+var _ carrier = byPlatform{}
+
+// open asks the platform for its version: while it is away no batch begins. The
+// version tells whether a push takes a work, and an upgrade changes it.
+func (c byPlatform) open(ctx context.Context) error {
+	version, err := c.platform.version(ctx)
+	if err != nil {
+		return err
+	}
+	c.platform.setVersion(version)
+	return nil
+}
+
+// pack makes a message of each object; without a work of ours one of them all, as
+// far as it is not too large, for a worker to split: each push makes a work there.
+func (byPlatform) pack(_ home, receipt string, b stix.Bundle) ([]message, error) {
+	parts, err := bundleParts(b, receipt)
+	if err != nil {
+		return nil, err
+	}
+	var messages []message
+	var whole []json.RawMessage
+	var size int
+	flush := func() error {
+		if len(whole) == 0 {
+			return nil
+		}
+		body, err := encode(part{Type: "bundle", ID: bundleID(receipt), SpecVersion: "2.1", Objects: whole})
+		if err != nil {
+			return fmt.Errorf("encode the bundle of %s: %w", receipt, err)
+		}
+		messages = append(messages, message{Body: body})
+		whole, size = nil, 0
+		return nil
+	}
+	for _, p := range parts {
+		if !workless(receipt) {
+			body, err := encode(p.part)
+			if err != nil {
+				return nil, fmt.Errorf("encode the bundle of %s: %w", p.id, err)
+			}
+			messages = append(messages, message{ID: p.id, Body: body})
+			continue
+		}
+		object := p.part.Objects[0]
+		if size+len(object) > wholeBytes {
+			if err := flush(); err != nil {
+				return nil, err
+			}
+		}
+		whole, size = append(whole, object), size+len(object)
+	}
+	return messages, flush()
+}
+
+// carry pushes one message after the other. One whose answer is lost is pushed
+// once more: at worst it is imported twice, which changes nothing, and counted
+// twice, which [Platform.Settle] bears.
+func (c byPlatform) carry(ctx context.Context, _ home, receipt string, messages []message) error {
+	for _, m := range messages {
+		err := c.push(ctx, receipt, m)
+		if ClassOf(err) == Temporary && ctx.Err() == nil && err != nil {
+			err = c.push(ctx, receipt, m)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c byPlatform) push(ctx context.Context, receipt string, m message) error {
+	op, variables := opBundlePush, map[string]any{"id": c.platform.config.ConnectorID, "bundle": string(m.Body)}
+	if !workless(receipt) {
+		op, variables["work"] = opBundlePushWork, receipt
+	}
+	var out struct {
+		Taken bool `json:"stixBundlePush"`
+	}
+	if err := c.platform.client.do(ctx, op, variables, &out); err != nil {
+		return err
+	}
+	if !out.Taken {
+		return &Error{Class: Temporary, Op: op, Code: codeNacked}
+	}
+	return nil
+}
+
+// waiting is the platform's count of the queue. A user who may not ask is told
+// nothing, and time alone decides.
+func (c byPlatform) waiting(ctx context.Context, _ home) (bool, error) {
+	var out struct {
+		Connector *struct {
+			Queue struct {
+				Messages float64 `json:"messages_number"`
+			} `json:"connector_queue_details"`
+		} `json:"connector"`
+	}
+	err := c.platform.client.do(ctx, opQueueDetails, map[string]any{"id": c.platform.config.ConnectorID}, &out)
+	switch {
+	case ClassOf(err) == Unauthorized && err != nil:
+		return false, nil
+	case err != nil:
+		return false, err
+	case out.Connector == nil:
+		return false, &Error{Class: Gone, Op: opQueueDetails, Code: codeUnroutable}
+	}
+	return out.Connector.Queue.Messages > 0, nil
+}
+
+// worklessPrefix begins a receipt that stands for no work on the platform.
+const worklessPrefix = "push--"
+
+func newWorkless() string { return worklessPrefix + uuid.NewString() }
+
+func workless(receipt string) bool { return strings.HasPrefix(receipt, worklessPrefix) }
+
+// setVersion remembers what the platform's version decides.
+func (p *Platform) setVersion(version string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pushTakesWork = atLeast(version, 6, 5, 7)
+}
+
+// withoutWork reports whether a batch begins without a work of ours.
+func (p *Platform) withoutWork() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.config.ThroughAPI && !p.pushTakesWork
+}
+
+// judgeWorkless decides by what is read back alone: as long as more lands, or
+// messages wait, the rest is awaited.
+func (p *Platform) judgeWorkless(ctx context.Context, receipt string, w watch, got stix.Verdicts) error {
+	landed := 0
+	for _, v := range got {
+		if v.State != stix.Missing {
+			landed++
+		}
+	}
+	if landed == len(got) {
+		return nil
+	}
+	now := p.config.Clock()
+	if seen := (tracking{Processed: &landed}); !seen.equal(w.seen) {
+		p.note(receipt, func(w *watch) { w.seen, w.moved = seen, now })
+		return stix.ErrPending
+	}
+	if now.Sub(w.moved) < p.patience(w) {
+		return stix.ErrPending
+	}
+	waiting, err := p.waiting(ctx)
+	if err != nil || waiting {
+		p.note(receipt, func(w *watch) { w.moved = now })
+		if err != nil {
+			return err
+		}
+		return stix.ErrPending
+	}
+	if landed == 0 {
+		return fmt.Errorf("push %s: nothing of it came: %w", receipt, stix.ErrLapsed)
+	}
+	return nil
+}
+
+// warnWeaker tells once what the queue protocol costs.
+func (p *Platform) warnWeaker(ctx context.Context) {
+	if !p.config.ThroughAPI {
+		return
+	}
+	p.config.Log.WarnContext(ctx, "messages go through the platform's API instead of its broker, which is weaker: "+
+		"no confirm of the broker, a count of the queue that lags behind, and one call for each object",
+		slog.String("setting", "CONNECTOR_QUEUE_PROTOCOL"))
+	if p.withoutWork() {
+		p.config.Log.WarnContext(ctx, "this platform takes no work with a pushed bundle: what it refuses is seen to be missing, without a reason; version 6.5.7 cures it",
+			slog.String("setting", "CONNECTOR_QUEUE_PROTOCOL"))
+	}
+}
