@@ -212,7 +212,7 @@ func (l *Ledger) Wanted(ctx context.Context, limit int) ([]timeline.Attachment, 
 // ReadyToAttach lists fetched attachments whose post has landed and whose time has
 // come. [Ledger.Draft] gives the post.
 func (l *Ledger) ReadyToAttach(ctx context.Context, limit int) ([]timeline.Attachment, error) {
-	return values(l.readAttachments(ctx, `WHERE t.state = 'fetched' AND t.due_at <= ? AND p.landed > 0
+	return values(l.readAttachments(ctx, `WHERE t.state = 'fetched' AND t.due_at <= ? AND p.landed > 0 AND p.dropped = 0
 		ORDER BY t.live DESC, t.place, t.id LIMIT ?`, l.now(), limit))
 }
 
@@ -331,10 +331,11 @@ func (l *Ledger) Attached(ctx context.Context, a timeline.Attachment) (spool str
 }
 
 func (l *Ledger) requeueAttachment(ctx context.Context, r Ref) error {
-	var rowID int64
+	var rowID, post int64
 	var state AttachmentState
-	err := l.queryRow(ctx, `SELECT t.id, t.state FROM ledger_room r CROSS JOIN ledger_post p ON p.room = r.id
-		CROSS JOIN ledger_attachment t ON t.post = p.id WHERE r.room = ? AND p.event = ? AND t.idx = ?`, r.Room, r.Event, r.Index).Scan(&rowID, &state)
+	var dropped bool
+	err := l.queryRow(ctx, `SELECT t.id, t.state, p.id, p.dropped FROM ledger_room r CROSS JOIN ledger_post p ON p.room = r.id
+		CROSS JOIN ledger_attachment t ON t.post = p.id WHERE r.room = ? AND p.event = ? AND t.idx = ?`, r.Room, r.Event, r.Index).Scan(&rowID, &state, &post, &dropped)
 	if errors.Is(err, sql.ErrNoRows) {
 		return ErrUnknown
 	}
@@ -346,7 +347,10 @@ func (l *Ledger) requeueAttachment(ctx context.Context, r Ref) error {
 	}
 	_, err = l.run(ctx, `UPDATE ledger_attachment SET state = 'wanted', fetched_sealed = NULL, bytes = 0, due_at = 0, attempts = 0,
 		class = '', reason = '' WHERE id = ?`, rowID)
-	return err
+	if err != nil || !dropped {
+		return err
+	}
+	return l.raise(ctx, tablePost, post) // a file is added to a post that can be said
 }
 
 // Spooled gives the names of all spool files that rows name, for [store.Spool.Sweep].

@@ -22,19 +22,20 @@ type postRow struct {
 	state                 State
 	dueAt                 int64
 	revision, landed      int64
+	dropped               bool // cannot be said before it is refilled
 
 	// A target of reply or thread that may still come, as the picker found.
 	replyPending, threadPending bool
 }
 
 const postColumns = `p.id, p.room, p.author, p.event, p.live, p.reply, p.thread, p.said_reply, p.said_thread, p.hold_until,
-	p.state, p.due_at, p.revision, p.landed`
+	p.state, p.due_at, p.revision, p.landed, p.dropped`
 
 func scanPost(row dbutil.Scannable, more ...any) (postRow, error) {
 	var p postRow
 	err := row.Scan(slices.Concat([]any{
 		&p.id, &p.room, &p.author, &p.event, &p.live, &p.reply, &p.thread, &p.saidReply, &p.saidThread, &p.hold,
-		&p.state, &p.dueAt, &p.revision, &p.landed,
+		&p.state, &p.dueAt, &p.revision, &p.landed, &p.dropped,
 	}, more)...)
 	return p, err
 }

@@ -134,7 +134,7 @@ func (k *picker) pick(ctx context.Context) error {
 			candidates = append(candidates, p)
 			return err
 		}, `SELECT `+postColumns+` FROM ledger_post p CROSS JOIN ledger_room r ON r.id = p.room CROSS JOIN ledger_author a ON a.id = p.author
-			WHERE p.state = 'due' AND p.due_at <= ? AND r.landed > 0 AND r.skip = '' AND a.landed > 0
+			WHERE p.state = 'due' AND p.dropped = 0 AND p.due_at <= ? AND r.landed > 0 AND r.skip = '' AND a.landed > 0
 			ORDER BY p.live DESC, p.place, p.id LIMIT ? OFFSET ?`, k.now, page, offset)
 		if err != nil {
 			return fmt.Errorf("look up due posts: %w", err)
@@ -212,7 +212,7 @@ func (k *picker) target(ctx context.Context, p *postRow, event id.EventID) (know
 		return true, false, nil
 	case ends:
 		return false, false, nil
-	case t.state != StateDue || t.dueAt > k.now || !authorLanded || k.max == 0:
+	case t.state != StateDue || t.dropped || t.dueAt > k.now || !authorLanded || k.max == 0:
 		return false, true, nil
 	case k.trying[t.id]:
 		return false, false, nil

@@ -55,8 +55,8 @@ func (l *Ledger) landPosts(ctx context.Context, name id.RoomID, revisions map[id
 			return err
 		}
 		if len(plain) > 0 {
-			in, args := list(nil, plain)
-			if _, err := l.run(ctx, `UPDATE ledger_post SET state = 'landed', landed = revision, due_at = 0, attempts = 0, lapses = 0,
+			in, args := list([]any{l.now()}, plain)
+			if _, err := l.run(ctx, `UPDATE ledger_post SET state = 'landed', landed = revision, landed_at = ?, due_at = 0, attempts = 0, lapses = 0,
 				class = '', reason = '', receipt = '' WHERE id IN `+in, args...); err != nil {
 				return err
 			}

@@ -62,7 +62,7 @@ var errStopped = stoppedError{}
 // What, state, room, event, index, user, reason, cause, sent.
 var missingQueries = []string{
 	`SELECT 'event', e.state, r.room, e.event, 0, e.sender, e.reason, e.cause, e.sent
-		FROM ledger_event e CROSS JOIN ledger_room r ON r.id = e.room WHERE e.state IN ('undecrypted', 'unreadable', 'skipped')`,
+		FROM ledger_event e CROSS JOIN ledger_room r ON r.id = e.room WHERE e.state <> 'read' AND e.state IN ('undecrypted', 'unreadable', 'skipped')`,
 	`SELECT 'room', r.state, r.room, '', 0, '', r.reason, '', 0 FROM ledger_room r WHERE r.state = 'dead'`,
 	`SELECT 'author', a.state, '', '', 0, a.user, a.reason, '', 0 FROM ledger_author a WHERE a.state = 'dead'`,
 	`SELECT 'post', p.state, r.room, p.event, 0, a.user, p.reason, '', coalesce((SELECT e.sent FROM ledger_event e WHERE e.room = p.room AND e.event = p.event), 0)

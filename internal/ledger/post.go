@@ -14,7 +14,8 @@ import (
 
 // storedPost is what recording needs to know of a post that exists.
 type storedPost struct {
-	id int64
+	id      int64
+	dropped bool // content of its events was dropped
 }
 
 // recordPosts composes every message that got an event, without and with what arrived.
@@ -25,12 +26,12 @@ func (r *recorder) recordPosts(ctx context.Context, room *roomRow, fresh *freshE
 		err := r.each(ctx, func(row dbutil.Scannable) error {
 			var event id.EventID
 			var post storedPost
-			if err := row.Scan(&event, &post.id); err != nil {
+			if err := row.Scan(&event, &post.id, &post.dropped); err != nil {
 				return err
 			}
 			posts[event] = post
 			return nil
-		}, "SELECT event, id FROM ledger_post WHERE room = ? AND event IN "+in, args...)
+		}, "SELECT event, id, dropped FROM ledger_post WHERE room = ? AND event IN "+in, args...)
 		if err != nil {
 			return fmt.Errorf("look up posts: %w", err)
 		}
@@ -55,6 +56,10 @@ func (r *recorder) recordPosts(ctx context.Context, room *roomRow, fresh *freshE
 }
 
 func (r *recorder) recordPost(ctx context.Context, room *roomRow, all []timeline.Event, fresh *freshEvents, stored storedPost, exists bool) error {
+	if stored.dropped {
+		// Nobody can tell any more whether it says something else now: it is read again.
+		return r.raise(ctx, tablePost, stored.id)
+	}
 	post, says := timeline.Compose(all)
 	if !exists {
 		if !says {
@@ -124,7 +129,7 @@ func (l *Ledger) eventsOf(ctx context.Context, room int64, originals, targets []
 		}
 		// A row that does not open says nothing; Compose goes on with the rest, and
 		// a post without its original is reported by Due.
-		if err == nil && !e.bare {
+		if err == nil && !e.bare && !e.dropped {
 			events[e.event.Target] = append(events[e.event.Target], e.event)
 		}
 		return nil

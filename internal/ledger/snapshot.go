@@ -190,7 +190,7 @@ func (l *Ledger) Waits(ctx context.Context) (time.Time, error) {
 	for _, reason := range []timeline.UndecryptedReason{timeline.ReasonNoSession, timeline.ReasonUnknownIndex, timeline.ReasonBadMAC, timeline.ReasonWithheld} {
 		var received int64
 		err := l.queryRow(ctx, `SELECT coalesce(min(received), 0) FROM (SELECT received, live FROM ledger_event
-			WHERE state = 'undecrypted' AND reason = ? ORDER BY id DESC LIMIT ?) WHERE live = 1`, reason, newestPosts).Scan(&received)
+			WHERE state <> 'read' AND state = 'undecrypted' AND reason = ? ORDER BY id DESC LIMIT ?) WHERE live = 1`, reason, newestPosts).Scan(&received)
 		if err != nil {
 			return time.Time{}, fmt.Errorf("look up waiting events: %w", err)
 		}
@@ -225,9 +225,9 @@ var groupQueries = []struct{ what, query, examples string }{
 		"SELECT '', '', user, 0 FROM ledger_author WHERE state = ? AND reason = ? ORDER BY id DESC LIMIT ?",
 	},
 	{
-		"event", "SELECT state, reason, count(*) FROM ledger_event WHERE state IN ('undecrypted', 'unreadable') GROUP BY state, reason",
+		"event", "SELECT state, reason, count(*) FROM ledger_event WHERE state <> 'read' AND state IN ('undecrypted', 'unreadable') GROUP BY state, reason",
 		`SELECT r.room, e.event, e.sender, e.sent FROM ledger_event e CROSS JOIN ledger_room r ON r.id = e.room
-			WHERE e.state = ? AND e.reason = ? ORDER BY e.id DESC LIMIT ?`,
+			WHERE e.state <> 'read' AND e.state = ? AND e.reason = ? ORDER BY e.id DESC LIMIT ?`,
 	},
 	{
 		"attachment", "SELECT state, reason, count(*) FROM ledger_attachment WHERE state IN ('refused', 'lost') GROUP BY state, reason",

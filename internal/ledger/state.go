@@ -26,6 +26,7 @@ const (
 	deadUnconfirmed = "unconfirmed"       // lapsed too often
 	deadRoomRule    = "room_rule"         // its room is no longer imported
 	deadUnreadable  = "nothing_to_say"    // cannot be composed from what is stored
+	deadContent     = "content_gone"      // to be said again, and nobody shows it any more
 	deadWithdrawn   = "no_longer_in_post" // of attachments: an edit took the file out
 )
 

@@ -37,7 +37,7 @@ func (l *Ledger) Counts(ctx context.Context) (Summary, error) {
 			s.Skipped[reason] += n
 		case EventRead, EventUnreadable:
 		}
-	}, "SELECT state, reason, count(*) FROM ledger_event WHERE state IN ('undecrypted', 'skipped', 'unreadable') GROUP BY state, reason"); err != nil {
+	}, "SELECT state, reason, count(*) FROM ledger_event WHERE state <> 'read' AND state IN ('undecrypted', 'skipped', 'unreadable') GROUP BY state, reason"); err != nil {
 		return Summary{}, err
 	}
 	if err := l.count(ctx, s.Posts, string(StateLanded), tablePost, nil, `SELECT 'due', '', count(*) FROM ledger_post WHERE state = 'due'
@@ -65,8 +65,8 @@ func (l *Ledger) Counts(ctx context.Context) (Summary, error) {
 		(SELECT count(*) FROM ledger_event WHERE waiting = 1),
 		(SELECT batches FROM ledger_state),
 		coalesce((SELECT min(received) FROM (
-			SELECT * FROM (SELECT received FROM ledger_post WHERE state = 'due' AND live = 1 ORDER BY live DESC, place, id LIMIT 1)
-			UNION ALL SELECT * FROM (SELECT received FROM ledger_post WHERE state = 'due' AND live = 0 ORDER BY live DESC, place, id LIMIT 1))), 0)`).
+			SELECT * FROM (SELECT received FROM ledger_post WHERE state = 'due' AND dropped = 0 AND live = 1 ORDER BY live DESC, place, id LIMIT 1)
+			UNION ALL SELECT * FROM (SELECT received FROM ledger_post WHERE state = 'due' AND dropped = 0 AND live = 0 ORDER BY live DESC, place, id LIMIT 1))), 0)`).
 		Scan(&s.OpenGaps, &s.LostGaps, &s.Targets, &s.Waiting, &s.Batches, &oldest)
 	if err != nil {
 		return Summary{}, fmt.Errorf("count work: %w", err)

@@ -51,6 +51,9 @@ func (l *Ledger) land(ctx context.Context, r Ref, revision int64) error {
 		// The name that was sent, or, where nothing was sent for it, the present one.
 		_, err = l.run(ctx, "UPDATE ledger_room SET landed_name = CASE WHEN sent = ? THEN said_name ELSE name END WHERE id = ?", revision, row.id)
 	case tablePost:
+		if _, err := l.run(ctx, "UPDATE ledger_post SET landed_at = ? WHERE id = ?", l.now(), row.id); err != nil {
+			return err
+		}
 		if row.state == StateDue && state == StateLanded {
 			if err := l.saidByAmendment(ctx, row); err != nil {
 				return err
