@@ -50,6 +50,7 @@ type Connector struct {
 	// Set by open, in this order.
 	store   *store.Store
 	unlock  func() error
+	rules   *rules
 	ledger  *ledger.Ledger
 	account *matrix.Account
 	invites *matrix.Invites
@@ -152,14 +153,11 @@ func (c *Connector) open(ctx context.Context) (err error) {
 	if err := c.alone(ctx); err != nil {
 		return err
 	}
-	start, history := s.Matrix.ImportStartDate.Since(c.now())
-	bound := start
-	if !history {
-		// Live only: nothing that was said before the first start.
-		bound = c.now()
-	}
+	c.rules = newRules(s, c.now())
+	start, _ := c.rules.since(s.Matrix.ImportStartDate)
 	c.ledger = ledger.New(ledger.Config{
-		Store: c.store, Log: c.log, Clock: c.now, Self: id.UserID(s.Matrix.UserID), Start: bound, SkipRoom: skipRoom(s),
+		Store: c.store, Log: c.log, Clock: c.now, Self: id.UserID(s.Matrix.UserID), Start: start,
+		StartOf: c.rules.startOf, SkipRoom: c.rules.skipRoom,
 	})
 	if err := c.ledger.Open(ctx); err != nil {
 		return fmt.Errorf("open ledger: %w", err)
@@ -170,13 +168,13 @@ func (c *Connector) open(ctx context.Context) (err error) {
 	if err := c.sweep(ctx); err != nil {
 		return err
 	}
-	if c.mapper, err = newMapper(s); err != nil {
+	if c.mapper, err = newMapper(s, c.rules); err != nil {
 		return err
 	}
-	if c.account, err = c.newAccount(start, history); err != nil {
+	if c.account, err = c.newAccount(); err != nil {
 		return err
 	}
-	c.invites, err = c.account.Invites(matrix.InviteConfig{From: s.Matrix.InviteFrom, Rooms: roomPatterns(s)})
+	c.invites, err = c.account.Invites(c.rules.invites())
 	if err != nil {
 		return fmt.Errorf("MATRIX_INVITE_FROM: %w", err)
 	}

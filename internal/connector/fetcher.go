@@ -21,8 +21,9 @@ type fetcher struct {
 	account *matrix.Account
 	store   *store.Store
 	log     *slog.Logger
-	limit   int64    // bytes of one file
-	types   []string // media type patterns; none: all
+	// files says which files of a room are fetched: bytes of one, and media type
+	// patterns, none for all.
+	files func(timeline.Room) (limit int64, types []string)
 	// off reports that nothing could be done with a file: then none is fetched.
 	off func() bool
 	// vitals hears of failures; nil: nobody does.
@@ -50,15 +51,20 @@ func (f *fetcher) turn(ctx context.Context) (more bool, err error) {
 
 func (f *fetcher) fetch(ctx context.Context, a timeline.Attachment) error {
 	log := f.log.With(slog.String("room_id", a.Room.String()), slog.String("event_id", a.Event.String()))
+	room, err := f.ledger.Room(ctx, a.Room)
+	if err != nil {
+		return fmt.Errorf("look up room of an attachment: %w", err)
+	}
+	limit, types := f.files(room.Room)
 	switch {
 	case a.File.Problem != "":
 		return f.ledger.Refuse(ctx, a, a.File.Problem)
-	case f.limit == 0 || a.File.Size > f.limit:
+	case limit == 0 || a.File.Size > limit:
 		return f.ledger.Refuse(ctx, a, "too_large")
 	}
-	got, err := f.account.Fetch(ctx, a, f.limit)
+	got, err := f.account.Fetch(ctx, a, limit)
 	if err == nil {
-		return f.keep(ctx, got, log)
+		return f.keep(ctx, got, types, log)
 	}
 	if ctx.Err() != nil {
 		return err
@@ -86,9 +92,9 @@ func (f *fetcher) fetch(ctx context.Context, a timeline.Attachment) error {
 
 // keep stores the row of a fetched file, or drops the file where policy or a newer
 // word of its message says so.
-func (f *fetcher) keep(ctx context.Context, a timeline.Attachment, log *slog.Logger) error {
+func (f *fetcher) keep(ctx context.Context, a timeline.Attachment, types []string, log *slog.Logger) error {
 	var err error
-	if !f.typeWanted(a.MediaType) {
+	if !typeWanted(types, a.MediaType) {
 		err = f.ledger.Refuse(ctx, a, "media_type")
 	} else if err = f.ledger.Fetched(ctx, a); err == nil {
 		f.vitals.count().Fetched(a.Bytes)
@@ -101,12 +107,12 @@ func (f *fetcher) keep(ctx context.Context, a timeline.Attachment, log *slog.Log
 	return f.store.Spool().Remove(a.Spool)
 }
 
-func (f *fetcher) typeWanted(mediaType string) bool {
-	if len(f.types) == 0 {
+func typeWanted(types []string, mediaType string) bool {
+	if len(types) == 0 {
 		return true
 	}
 	mediaType, _, _ = strings.Cut(mediaType, ";")
-	for _, pattern := range f.types {
+	for _, pattern := range types {
 		if matrix.Pattern(pattern).Match(strings.TrimSpace(mediaType)) {
 			return true
 		}

@@ -1,6 +1,8 @@
 package connector
 
 import (
+	"time"
+
 	"github.com/matrix-connector/matrix-connector/internal/config"
 	"github.com/matrix-connector/matrix-connector/internal/matrix"
 	"github.com/matrix-connector/matrix-connector/internal/opencti"
@@ -17,11 +19,13 @@ func PlatformConfig(s *config.Config) (opencti.Config, error) {
 }
 
 // SkipRoom gives the reason why a room is not imported, "" where it is.
-func SkipRoom(s *config.Config) func(timeline.Room) string { return skipRoom(s) }
+func SkipRoom(s *config.Config) func(timeline.Room) string {
+	return newRules(s, time.Time{}).skipRoom
+}
 
 // InviteConfig says which invites are accepted.
 func InviteConfig(s *config.Config) matrix.InviteConfig {
-	return matrix.InviteConfig{From: s.Matrix.InviteFrom, Rooms: roomPatterns(s)}
+	return newRules(s, time.Time{}).invites()
 }
 
 // CarriesAnother reports whether a Channel that was found under a room's id carries

@@ -15,9 +15,8 @@ import (
 
 var _ matrix.Journal = (*ledger.Ledger)(nil)
 
-// newAccount makes the account of the settings. history is false when nothing of
-// the past is to be read.
-func (c *Connector) newAccount(start time.Time, history bool) (*matrix.Account, error) {
+// newAccount makes the account of the settings.
+func (c *Connector) newAccount() (*matrix.Account, error) {
 	s := c.config.Settings
 	transport, err := c.transport()
 	if err != nil {
@@ -28,8 +27,8 @@ func (c *Connector) newAccount(start time.Time, history bool) (*matrix.Account, 
 		Password: s.Matrix.Password.Reveal(), AccessToken: s.Matrix.AccessToken.Reveal(), DeviceName: s.Matrix.DeviceName,
 		Store: c.store, Journal: &countedJournal{Ledger: c.ledger, store: c.store, metrics: c.config.Metrics}, Log: c.log, Transport: transport, Debug: s.Matrix.Debug, Now: c.now,
 	}
-	if history {
-		m.HistoryFrom = start
+	if start, history := c.rules.earliest(); history {
+		m.HistoryFrom = start // the ledger bounds each room by its own
 	}
 	account, err := matrix.New(m)
 	if err != nil {
@@ -46,12 +45,10 @@ func (c *Connector) read(ctx context.Context, caughtUp context.CancelFunc) error
 		}
 		return err
 	}
-	s := c.config.Settings
 	fill := &filler{ledger: c.ledger, account: c.account, log: c.log, vitals: c.vitals}
 	fetch := &fetcher{
 		ledger: c.ledger, account: c.account, store: c.store, log: c.log,
-		limit: int64(s.Matrix.AttachmentMaxSize), types: s.Matrix.AttachmentTypes,
-		off: c.noFiles.Load, vitals: c.vitals,
+		files: c.rules.files, off: c.noFiles.Load, vitals: c.vitals,
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	loops := []*loop{c.loop("fill", fill.turn), c.loop("fetch", fetch.turn)}

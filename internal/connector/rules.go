@@ -1,8 +1,16 @@
 package connector
 
 import (
+	"cmp"
+	"slices"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
 	"github.com/matrix-connector/matrix-connector/internal/config"
+	"github.com/matrix-connector/matrix-connector/internal/mapping"
 	"github.com/matrix-connector/matrix-connector/internal/matrix"
+	"github.com/matrix-connector/matrix-connector/internal/stix"
 	"github.com/matrix-connector/matrix-connector/internal/timeline"
 )
 
@@ -10,13 +18,27 @@ import (
 const (
 	notListed = "not_in_matrix_rooms"
 	excluded  = "in_matrix_rooms_exclude"
+	byRule    = "skipped_by_rule"
 )
 
-// roomPatterns are the rooms of MATRIX_ROOMS and MATRIX_ROOMS_EXCLUDE. They decide
-// which rooms are joined and which are imported. Everything that the bot sees of
-// the others is kept, too: only nothing is said of it.
-func roomPatterns(s *config.Config) matrix.RoomPatterns {
-	return matrix.RoomPatterns{Only: patterns(s.Matrix.Rooms), Except: patterns(s.Matrix.RoomsExclude)}
+// rules are what the settings say about rooms. They are pure, and safe for concurrent
+// use.
+type rules struct {
+	s      *config.Config
+	now    time.Time // from which durations count back
+	except matrix.RoomPatterns
+	only   matrix.RoomPatterns
+	rooms  []matrix.RoomPatterns // of the rule with the same index
+}
+
+// newRules reads the rules of the settings; now is when the connector started.
+func newRules(s *config.Config, now time.Time) *rules {
+	r := &rules{s: s, now: now}
+	r.except, r.only = matrix.RoomPatterns{Except: patterns(s.Matrix.RoomsExclude)}, matrix.RoomPatterns{Only: patterns(s.Matrix.Rooms)}
+	for _, rule := range s.Matrix.RoomRules {
+		r.rooms = append(r.rooms, matrix.RoomPatterns{Only: patterns(rule.Rooms)})
+	}
+	return r
 }
 
 func patterns(texts []string) []matrix.Pattern {
@@ -27,17 +49,119 @@ func patterns(texts []string) []matrix.Pattern {
 	return list
 }
 
-// skipRoom gives the reason why a room is not imported, "" where it is.
-func skipRoom(s *config.Config) func(timeline.Room) string {
-	rules := roomPatterns(s)
-	except := matrix.RoomPatterns{Except: rules.Except}
-	return func(room timeline.Room) string {
-		switch {
-		case !except.Allows(room.ID, room.Alias):
-			return excluded
-		case !rules.Allows(room.ID, room.Alias):
-			return notListed
+// rule is the rule of a room and its number, which counts from 1; 0 where none fits.
+func (r *rules) rule(room id.RoomID, alias id.RoomAlias) (config.RoomRule, int) {
+	for i, fits := range r.rooms {
+		if fits.Allows(room, alias) {
+			return r.s.Matrix.RoomRules[i], i + 1
 		}
-		return ""
 	}
+	return config.RoomRule{}, 0
+}
+
+// skip gives the reason why a room is not imported, "" where it is. It decides which
+// rooms are joined, too. Everything that the bot sees of the others is kept: only
+// nothing is said of it.
+func (r *rules) skip(room id.RoomID, alias id.RoomAlias) string {
+	switch {
+	case !r.except.Allows(room, alias):
+		return excluded
+	case !r.only.Allows(room, alias):
+		return notListed
+	}
+	if rule, _ := r.rule(room, alias); rule.Skip {
+		return byRule
+	}
+	return ""
+}
+
+// skipRoom is skip for a room.
+func (r *rules) skipRoom(room timeline.Room) string { return r.skip(room.ID, room.Alias) }
+
+// startOf is the start date of a room. Where no history is wanted it is when the
+// connector started: nothing that was said before.
+func (r *rules) startOf(room timeline.Room) (start time.Time, history bool) {
+	rule, _ := r.rule(room.ID, room.Alias)
+	return r.since(*cmp.Or(rule.ImportStartDate, &r.s.Matrix.ImportStartDate))
+}
+
+func (r *rules) since(s config.Start) (start time.Time, history bool) {
+	if start, history = s.Since(r.now); !history {
+		start = r.now
+	}
+	return start, history
+}
+
+// earliest is the start date that reaches back furthest, of all that hold for some
+// room.
+func (r *rules) earliest() (start time.Time, history bool) {
+	start, history = r.since(r.s.Matrix.ImportStartDate)
+	for _, rule := range r.s.Matrix.RoomRules {
+		if rule.ImportStartDate == nil || rule.Skip {
+			continue
+		}
+		if other, wanted := r.since(*rule.ImportStartDate); wanted && (!history || other.Before(start)) {
+			start, history = other, true
+		}
+	}
+	return start, history
+}
+
+// files says which files of a room are fetched: their largest size in bytes, and
+// patterns of their media types, none for all.
+func (r *rules) files(room timeline.Room) (limit int64, types []string) {
+	rule, _ := r.rule(room.ID, room.Alias)
+	types = r.s.Matrix.AttachmentTypes
+	if rule.AttachmentTypes != nil {
+		types = rule.AttachmentTypes
+	}
+	return int64(*cmp.Or(rule.AttachmentMaxSize, &r.s.Matrix.AttachmentMaxSize)), types
+}
+
+// tlp is the marking of a room's messages.
+func (r *rules) tlp(room timeline.Room) config.TLP {
+	rule, _ := r.rule(room.ID, room.Alias)
+	return cmp.Or(rule.TLP, r.s.Matrix.TLP)
+}
+
+// markings are those of everything that may be imported, each once, that of
+// MATRIX_TLP first.
+func (r *rules) markings() ([]stix.ID, error) {
+	levels := []config.TLP{r.s.Matrix.TLP}
+	for _, rule := range r.s.Matrix.RoomRules {
+		if rule.TLP != "" && !rule.Skip && !slices.Contains(levels, rule.TLP) {
+			levels = append(levels, rule.TLP)
+		}
+	}
+	var list []stix.ID
+	for _, level := range levels {
+		marking, err := markingOf(level)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, marking)
+	}
+	return list, nil
+}
+
+// mapping is what the mapper has to know of a room's rule.
+func (r *rules) mapping(room timeline.Room) mapping.Rule {
+	rule, _ := r.rule(room.ID, room.Alias)
+	m := mapping.Rule{Labels: rule.Labels}
+	if rule.TLP != "" {
+		m.Marking, _ = markingOf(rule.TLP) // markings has seen that it is one
+	}
+	return m
+}
+
+// invites says which invites are accepted.
+func (r *rules) invites() matrix.InviteConfig {
+	return matrix.InviteConfig{From: r.s.Matrix.InviteFrom, Rooms: roomPatterns(r.s), Skip: func(room id.RoomID, alias id.RoomAlias) bool {
+		return r.skip(room, alias) != ""
+	}}
+}
+
+// roomPatterns are the rooms of MATRIX_ROOMS and MATRIX_ROOMS_EXCLUDE.
+func roomPatterns(s *config.Config) matrix.RoomPatterns {
+	return matrix.RoomPatterns{Only: patterns(s.Matrix.Rooms), Except: patterns(s.Matrix.RoomsExclude)}
 }

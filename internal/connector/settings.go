@@ -2,6 +2,7 @@ package connector
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/matrix-connector/matrix-connector/internal/config"
 	"github.com/matrix-connector/matrix-connector/internal/mapping"
@@ -9,22 +10,25 @@ import (
 	"github.com/matrix-connector/matrix-connector/internal/stix"
 )
 
-// markingOf is the marking of everything that is imported.
-func markingOf(s *config.Config) (stix.ID, error) {
-	tlp, err := stix.ParseTLP(string(s.Matrix.TLP))
+// markingOf is the marking of a level.
+func markingOf(level config.TLP) (stix.ID, error) {
+	tlp, err := stix.ParseTLP(string(level))
 	if err != nil {
-		return "", fmt.Errorf("MATRIX_TLP: %w", err)
+		return "", fmt.Errorf("look up marking: %w", err)
 	}
 	return tlp.MarkingID(), nil
 }
 
 // newMapper makes the mapper of the settings.
-func newMapper(s *config.Config) (*mapping.Mapper, error) {
-	marking, err := markingOf(s)
+func newMapper(s *config.Config, r *rules) (*mapping.Mapper, error) {
+	markings, err := r.markings()
 	if err != nil {
 		return nil, err
 	}
-	c := mapping.Config{Marking: marking, PermalinkBase: string(s.Matrix.PermalinkBase), AutoImport: s.Matrix.AutoImportFiles}
+	c := mapping.Config{
+		Marking: markings[0], Rule: r.mapping,
+		PermalinkBase: string(s.Matrix.PermalinkBase), AutoImport: s.Matrix.AutoImportFiles,
+	}
 	if s.Connector.ConfidenceLevel.Set {
 		c.Confidence = &s.Connector.ConfidenceLevel.Level
 	}
@@ -34,7 +38,7 @@ func newMapper(s *config.Config) (*mapping.Mapper, error) {
 // platformConfig is what the settings say about the platform.
 func (c *Connector) platformConfig() (opencti.Config, error) {
 	s := c.config.Settings
-	marking, err := markingOf(s)
+	markings, err := newRules(s, time.Time{}).markings()
 	if err != nil {
 		return opencti.Config{}, err
 	}
@@ -42,7 +46,7 @@ func (c *Connector) platformConfig() (opencti.Config, error) {
 		URL: string(s.OpenCTI.URL), Token: s.OpenCTI.Token.Reveal(),
 		ConnectorID: string(s.Connector.ID), Name: string(s.Connector.Name), Scope: s.Connector.Scope,
 		Type:       string(s.Connector.Type),
-		Markings:   []stix.ID{marking},
+		Markings:   markings,
 		AutoImport: s.Matrix.AutoImportFiles,
 		Log:        c.log, Clock: c.now,
 		MQ: opencti.MQ{

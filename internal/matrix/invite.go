@@ -32,6 +32,8 @@ type InviteConfig struct {
 	From []string
 	// Rooms chooses rooms; an invite to another one stays pending.
 	Rooms RoomPatterns
+	// Skip leaves out more rooms, by id and alias, which may be empty. nil: none.
+	Skip func(id.RoomID, id.RoomAlias) bool
 	// Interval and Burst limit joins; zero: one in 10 s, five at once.
 	Interval time.Duration
 	Burst    int
@@ -128,7 +130,7 @@ func (v *Invites) Accept(ctx context.Context) error {
 
 // welcome reports whether everybody who may have sent the invite is welcome.
 func (v *Invites) welcome(p Invitation) bool {
-	if len(p.Senders) == 0 || !v.config.Rooms.Allows(p.Room, p.Alias) {
+	if len(p.Senders) == 0 || !v.allows(p) {
 		return false
 	}
 	for _, sender := range p.Senders {
@@ -137,6 +139,11 @@ func (v *Invites) welcome(p Invitation) bool {
 		}
 	}
 	return true
+}
+
+// allows reports whether the room of an invite is one to be in.
+func (v *Invites) allows(p Invitation) bool {
+	return v.config.Rooms.Allows(p.Room, p.Alias) && (v.config.Skip == nil || !v.config.Skip(p.Room, p.Alias))
 }
 
 // tell logs an invite that stays pending, once.
@@ -148,7 +155,7 @@ func (v *Invites) tell(ctx context.Context, p Invitation) error {
 	if len(p.Senders) == 1 && validSender(p.Senders[0]) {
 		attrs = append(attrs, slog.String("sender", string(p.Senders[0])))
 	}
-	allowed := v.config.Rooms.Allows(p.Room, p.Alias)
+	allowed := v.allows(p)
 	if line := v.setting(p); allowed && line != "" {
 		attrs = append(attrs, slog.String("setting", line))
 	}
@@ -158,7 +165,7 @@ func (v *Invites) tell(ctx context.Context, p Invitation) error {
 	if allowed {
 		v.account.log.LogAttrs(ctx, slog.LevelWarn, "invite stays pending: sender may not invite", attrs...)
 	} else {
-		v.account.log.LogAttrs(ctx, slog.LevelWarn, "invite stays pending: room is left out by MATRIX_ROOMS or MATRIX_ROOMS_EXCLUDE", attrs...)
+		v.account.log.LogAttrs(ctx, slog.LevelWarn, "invite stays pending: room is left out by MATRIX_ROOMS, MATRIX_ROOMS_EXCLUDE or a rule", attrs...)
 	}
 	return nil
 }

@@ -5,7 +5,7 @@ const (
 	InviteAccepted  = "will be accepted"
 	InviteSender    = "the sender may not invite"
 	InviteNoSender  = "the invite names no sender"
-	InviteRoom      = "MATRIX_ROOMS or MATRIX_ROOMS_EXCLUDE leaves the room out"
+	InviteRoom      = "MATRIX_ROOMS, MATRIX_ROOMS_EXCLUDE or a rule leaves the room out"
 	InviteNotJoined = "joining failed and is tried again"
 )
 
@@ -13,7 +13,7 @@ const (
 // empty where none is needed or none can be given.
 func (v *Invites) Why(p Invitation) (why, setting string) {
 	switch {
-	case !v.config.Rooms.Allows(p.Room, p.Alias):
+	case !v.allows(p):
 		return InviteRoom, ""
 	case len(p.Senders) == 0:
 		return InviteNoSender, ""
