@@ -13,6 +13,7 @@ type Config struct {
 	Warnings []Warning
 
 	sources map[string]Source
+	texts   map[string]string // by variable; nothing that is secret
 }
 
 // OpenCTI says where the platform is. Nothing of it is needed to export to a

@@ -27,7 +27,7 @@ type Input struct {
 
 // Load reads the settings. Its error is [Problems]: all of them.
 func Load(in Input) (*Config, error) {
-	c := &Config{sources: map[string]Source{}}
+	c := &Config{sources: map[string]Source{}, texts: map[string]string{}}
 	list := settings(c)
 	all, fileProblems := places(in, list)
 	var problems Problems
@@ -35,7 +35,7 @@ func Load(in Input) (*Config, error) {
 		s := &list[i]
 		v, warnings, problem := find(s, all)
 		c.Warnings = append(c.Warnings, warnings...)
-		c.sources[s.name()] = v.source
+		c.sources[s.name()], c.texts[s.name()] = v.source, s.shown(v.text)
 		if problem == nil {
 			problem = s.take(v, in.Purpose)
 		}
