@@ -149,6 +149,9 @@ func (p *Platform) connectorView(c *connector) *object {
 	// The count that the platform shows lags behind the queue.
 	messages, size := c.messages, c.size
 	c.messages, c.size = p.broker.count(c.id)
+	if !p.broker.enabled() {
+		c.messages = p.faults.held()
+	}
 	var info any
 	if c.info != nil {
 		info = &object{typ: "ConnectorInfo", fields: withDefaults(c.info, "run_and_terminate", "buffering", "queue_threshold", "queue_messages_size", "next_run_datetime", "last_run_datetime")}

@@ -12,15 +12,17 @@ import (
 // envelope is one message of the push queue.
 type envelope struct {
 	applicant, work string
+	own             bool // the platform made it, of a pushed bundle
 	items           []*dict
 	bundle          *dict
 }
 
-// required and optional keys of a message, opencti.md §3.3. What the platform's
-// own messages carry beside them a connector never sends.
+// required and optional keys of a message, opencti.md §3.3, and those of the
+// platform's own messages, §2.6.
 var (
 	requiredKeys = []string{"bundle_type", "applicant_id", "action_sequence", "entities_types", "content", "update", "draft_id"}
 	optionalKeys = []string{"no_split", "work_id"}
+	ownKeys      = []string{"type", "applicant_id", "content", "work_id", "update"}
 	bundleKeys   = []string{"type", "id", "spec_version", "x_opencti_seq", "objects"}
 )
 
@@ -34,6 +36,33 @@ func (p *Platform) decode(body []byte) (*envelope, error) {
 	d, ok := v.(*dict)
 	if !ok {
 		return nil, errors.New("envelope is no JSON object")
+	}
+	e := &envelope{applicant: d.text("applicant_id"), work: d.text("work_id"), own: d.text("type") == "bundle"}
+	p.checkEnvelope(d, e.own)
+	text, err := base64.StdEncoding.DecodeString(d.text("content"))
+	if err != nil {
+		return nil, fmt.Errorf("content is not base64: %w", err)
+	}
+	content, err := parseOrdered(text)
+	if err != nil {
+		return nil, fmt.Errorf("content is no JSON: %w", err)
+	}
+	e.bundle, ok = content.(*dict)
+	if !ok {
+		return nil, errors.New("content is no bundle")
+	}
+	p.checkBundle(e)
+	return e, nil
+}
+
+func (p *Platform) checkEnvelope(d *dict, own bool) {
+	if own {
+		for _, k := range d.keys {
+			if !slices.Contains(ownKeys, k) {
+				p.violate("envelope", "unknown key %s beside type", k)
+			}
+		}
+		return
 	}
 	for _, k := range requiredKeys {
 		if _, ok := d.values[k]; !ok {
@@ -57,21 +86,6 @@ func (p *Platform) decode(body []byte) (*envelope, error) {
 	if d.values["no_split"] == true {
 		p.violate("envelope", "no_split is set: older workers ignore it")
 	}
-	e := &envelope{applicant: d.text("applicant_id"), work: d.text("work_id")}
-	text, err := base64.StdEncoding.DecodeString(d.text("content"))
-	if err != nil {
-		return nil, fmt.Errorf("content is not base64: %w", err)
-	}
-	content, err := parseOrdered(text)
-	if err != nil {
-		return nil, fmt.Errorf("content is no JSON: %w", err)
-	}
-	e.bundle, ok = content.(*dict)
-	if !ok {
-		return nil, errors.New("content is no bundle")
-	}
-	p.checkBundle(e)
-	return e, nil
 }
 
 func (p *Platform) checkBundle(e *envelope) {
@@ -90,7 +104,7 @@ func (p *Platform) checkBundle(e *envelope) {
 			p.checkItem(item)
 		}
 	}
-	if len(list) != 1 || len(e.items) != 1 {
+	if !e.own && len(list) != 1 || len(e.items) != len(list) {
 		p.violate("envelope", "the bundle holds %d objects, not one", len(list))
 	}
 }

@@ -245,6 +245,17 @@ func (x *Fault) Held() int {
 	return len(x.held)
 }
 
+// held is how many messages all faults hold back; p.mu is held.
+func (f *Faults) held() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := 0
+	for _, x := range f.items {
+		n += len(x.held)
+	}
+	return n
+}
+
 // strike takes one of the fault's times; f.mu is held.
 func (x *Fault) strike() bool {
 	if x.left == 0 {

@@ -50,11 +50,8 @@ func (p *Platform) push(connectorID string, m *dict) error {
 		}
 		return nil
 	}
-	before := len(p.violations)
 	if err := p.ingest(body, true); err != nil && err != errHeld { //nolint:errorlint // ingest returns it bare
 		return internal("%s", err.Error())
 	}
-	// The platform's own messages lack keys that a connector sends.
-	p.violations = p.violations[:before]
 	return nil
 }

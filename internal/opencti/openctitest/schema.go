@@ -42,11 +42,29 @@ func loadSchema(cfg Config) (*ast.Schema, error) {
 	default:
 		text = graphql.Schema7
 	}
+	if cfg.Generation == Gen6 && pushTakesWork(cfg.Version) {
+		text = strings.Replace(text, oldPush, newPush, 1)
+	}
 	s, err := gqlparser.LoadSchema(&ast.Source{Name: "schema.graphql", Input: text})
 	if err != nil {
 		return nil, fmt.Errorf("load schema: %w", err)
 	}
 	return s, nil
+}
+
+// What 6.5.7 added to the schema of 6.4.3 and a connector may use.
+const (
+	oldPush = "stixBundlePush(connectorId: String!, bundle: String!)"
+	newPush = "stixBundlePush(connectorId: String!, bundle: String!, work_id: String)"
+)
+
+// pushTakesWork reports whether a version of generation 6 is 6.5.7 or newer.
+func pushTakesWork(version string) bool {
+	var n [3]int
+	if _, err := fmt.Sscanf(version, "%d.%d.%d", &n[0], &n[1], &n[2]); err != nil {
+		return false
+	}
+	return slices.Compare(n[:], []int{6, 5, 7}) >= 0
 }
 
 // Documents are the distinct documents that clients have sent, in order.
