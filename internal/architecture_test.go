@@ -35,7 +35,8 @@ var ours = map[string][]string{
 	"opencti/graphql":     {},
 	"directory":           {"stix"},
 	"connector":           {"config", "control", "directory", "ledger", "mapping", "matrix", "network", "opencti", "stix", "store", "status", "telemetry", "timeline"},
-	"cli":                 {"config", "connector", "control", "telemetry"},
+	"check":               {"config", "connector", "ledger", "matrix", "network", "opencti", "stix", "store", "timeline"},
+	"cli":                 {"check", "config", "connector", "control", "telemetry"},
 	"matrix/matrixtest":   {"timeline", "store"},
 	"opencti/openctitest": {"stix", "opencti/graphql"},
 }
@@ -44,7 +45,7 @@ var ours = map[string][]string{
 var homes = map[string][]string{
 	"maunium.net/go/mautrix": {"matrix", "matrix/matrixtest"},
 	// The typed identifiers are words that all speak who speak of rooms and people.
-	"maunium.net/go/mautrix/id":                    {"matrix", "matrix/matrixtest", "timeline", "ledger", "mapping", "config", "connector"},
+	"maunium.net/go/mautrix/id":                    {"matrix", "matrix/matrixtest", "timeline", "ledger", "mapping", "config", "connector", "check"},
 	"maunium.net/go/mautrix/event":                 {"matrix", "matrix/matrixtest", "timeline"},
 	"go.mau.fi/util/dbutil":                        {"store", "ledger", "matrix"},
 	"modernc.org/sqlite":                           {"store"},

@@ -31,6 +31,7 @@ type grammar struct {
 	Version bool
 
 	Run        runCommand     `cmd:"" default:"1"`
+	Check      checkCommand   `cmd:""`
 	Export     exportCommand  `cmd:""`
 	VersionOf  versionCommand `cmd:"" name:"version"`
 	HelpOnThis helpCommand    `cmd:"" name:"help"`
@@ -68,6 +69,8 @@ func Main(ctx context.Context, args, environ []string, _ io.Reader, stdout, stde
 		return g.VersionOf.run(in)
 	}
 	switch parsed.Selected().Name {
+	case "check":
+		return g.Check.run(ctx, in)
 	case "export":
 		return g.Export.run(ctx, in)
 	case "version":

@@ -1,0 +1,176 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"github.com/matrix-connector/matrix-connector/internal/config"
+	"github.com/matrix-connector/matrix-connector/internal/matrix"
+	"github.com/matrix-connector/matrix-connector/internal/network"
+)
+
+// reading looks at the half that reads: homeserver, account, device, rooms.
+type reading struct {
+	settings *config.Config
+	storage  *storage
+	dates    *dates
+
+	probe *matrix.Probe
+	login matrix.Login
+	trial *matrix.Trial // of an account without a device
+}
+
+func (r *reading) steps() []step {
+	return []step{
+		{name: Homeserver, ask: r.homeserver},
+		{name: Login, needs: []string{Homeserver}, ask: r.logIn, grace: 10 * time.Second},
+		{name: Device, needs: []string{Login}, ask: r.device},
+		{name: Rooms, needs: []string{Login}, ask: r.rooms},
+	}
+}
+
+// homeserver finds the client-server API and asks for its versions.
+func (r *reading) homeserver(ctx context.Context) Line {
+	s := r.settings
+	base, err := network.Homeserver(s)
+	if err != nil {
+		return failed(Homeserver, err.Error(), hintOf(err))
+	}
+	r.probe = matrix.NewProbe(matrix.Config{
+		Homeserver: string(s.Matrix.Server), UserID: id.UserID(s.Matrix.UserID),
+		Password: s.Matrix.Password.Reveal(), AccessToken: s.Matrix.AccessToken.Reveal(),
+		Store: r.storage.open, Transport: r.dates.watch("homeserver", base),
+	})
+	found, err := r.probe.Homeserver(ctx)
+	address := found.URL
+	if address == "" {
+		address = string(s.Matrix.Server)
+	}
+	if err != nil {
+		return r.unreachable(address, err).with("url", address)
+	}
+	l := fine(Homeserver, found.URL+" speaks Matrix "+found.Newest)
+	if found.Discovered {
+		l.Says = found.URL + ", found by the name " + string(s.Matrix.Server) + ", speaks Matrix " + found.Newest
+	}
+	if exposed(found.URL) {
+		l = warning(Homeserver, l.Says+", without TLS: the password and the token can be read on the way", "write https:// in MATRIX_SERVER")
+	}
+	return l.with("url", found.URL).with("version", found.Newest).with("discovered", found.Discovered)
+}
+
+// unreachable says why no homeserver answers.
+func (r *reading) unreachable(address string, err error) Line {
+	_, server, _ := strings.Cut(string(r.settings.Matrix.UserID), ":")
+	byName := "or to the server name " + server + ", whose .well-known is then asked"
+	status := matrix.Answered(err)
+	switch {
+	case hintOf(err) != "":
+		return failed(Homeserver, place(address)+": "+matrix.Brief(err), hintOf(err))
+	case late(err):
+		return silence(Homeserver, "the homeserver at", place(address), "MATRIX_SERVER", proxyOf(address))
+	case status >= 500:
+		return failed(Homeserver, place(address)+": "+matrix.Brief(err),
+			"the homeserver, or a proxy before it, is out of order: try again, or ask who runs it (MATRIX_SERVER)")
+	case status >= 300 && status < 400:
+		return failed(Homeserver, place(address)+" redirects elsewhere", "set MATRIX_SERVER to the address that it redirects to")
+	case matrix.NotMatrix(err), status != 0:
+		return failed(Homeserver, place(address)+": "+matrix.Brief(err),
+			"set MATRIX_SERVER to the URL of the homeserver itself, not of a web client, "+byName)
+	case !r.settings.Matrix.Server.IsURL():
+		return failed(Homeserver, "no homeserver is found by the name "+string(r.settings.Matrix.Server)+": "+matrix.Brief(err),
+			"set MATRIX_SERVER to the homeserver's URL, like https://matrix."+server)
+	}
+	return failed(Homeserver, place(address)+": "+matrix.Brief(err), "check host and port in MATRIX_SERVER")
+}
+
+// logIn finds out whether the account gets in, and as which device.
+func (r *reading) logIn(ctx context.Context) Line {
+	s := r.settings
+	if r.storage.open == nil && r.storage.known {
+		return skipped(Login, "because the store cannot be read, and with it the bot's device")
+	}
+	login, err := r.probe.Login(ctx)
+	r.login = login
+	user := string(s.Matrix.UserID)
+	if errors.Is(err, matrix.ErrNoDevice) {
+		return r.try(ctx)
+	}
+	if err != nil {
+		return r.refused(err)
+	}
+	how := "with the stored device"
+	if !login.Stored {
+		how = "with MATRIX_ACCESS_TOKEN"
+	}
+	return fine(Login, user+" is logged in "+how).with("user_id", user).with("device_id", string(login.Device))
+}
+
+// try logs in with the password and out again.
+func (r *reading) try(ctx context.Context) Line {
+	user := string(r.settings.Matrix.UserID)
+	trial, err := r.probe.Trial(ctx)
+	if trial.LeftErr != nil {
+		return warning(Login, "the password is right, but the device of this check could not be logged out: "+matrix.Brief(trial.LeftErr),
+			"log the device "+string(trial.Device)+" of MATRIX_USER_ID out in any Matrix client").with("user_id", user).with("left_device", string(trial.Device))
+	}
+	if err != nil {
+		return r.refused(err)
+	}
+	r.trial = &trial
+	says := user + " can log in with its password; its device is made at the first start"
+	if r.login.Again {
+		return warning(Login, "the device "+string(r.login.Device)+" was logged out; the next start logs it in again with the password",
+			"find out who logged it out: what was encrypted meanwhile may stay unread").with("user_id", user)
+	}
+	return fine(Login, says).with("user_id", user)
+}
+
+// refused says why the account does not get in.
+func (r *reading) refused(err error) Line {
+	user := string(r.settings.Matrix.UserID)
+	if f := matrix.Classify(err); f.Class == matrix.ClassRateLimited {
+		wait := "a while"
+		if f.Delay > 0 {
+			wait = rounded(f.Delay)
+		}
+		return warning(Login, "the homeserver wants no more logins for now, so that the password is not verified", "check again in "+wait).with("user_id", user)
+	}
+	if late(err) {
+		return failed(Login, "the homeserver does not answer", "try again; if it stays so, ask who runs the homeserver of MATRIX_SERVER").with("user_id", user)
+	}
+	hint := hintOf(err)
+	if hint == "" {
+		hint = "check MATRIX_USER_ID and MATRIX_PASSWORD, or ask who runs the homeserver"
+	}
+	return failed(Login, user+": "+matrix.Brief(err), hint).with("user_id", user)
+}
+
+// device tells what others see of the bot's device.
+func (r *reading) device(ctx context.Context) Line {
+	if r.trial != nil {
+		return skipped(Device, "because the device is made at the first start")
+	}
+	if r.login.Device == "" {
+		return skipped(Device, "because nobody is logged in")
+	}
+	name := string(r.login.Device)
+	trust, err := r.probe.Trust(ctx)
+	if err != nil {
+		return failed(Device, "the keys of device "+name+": "+matrix.Brief(err), "try again, or ask who runs the homeserver of MATRIX_SERVER")
+	}
+	l := fine(Device, name+" is cross-signed")
+	if !trust.Signed {
+		says := name + " is not cross-signed: clients that keep to MSC4153 send it no keys, and what they say in encrypted rooms stays unread"
+		if !trust.Keys {
+			says = name + " has no keys on the homeserver yet; the next start makes them, without cross-signing"
+		}
+		l = warning(Device, says, "there is no setting for it yet: a later version signs the device with the account's recovery key; "+
+			"until then people whose messages stay unread have to let their client send keys to unverified devices")
+	}
+	return l.with("device_id", name).with("keys", trust.Keys).with("cross_signed", trust.Signed).with("identity", trust.Identity)
+}

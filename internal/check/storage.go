@@ -1,0 +1,135 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/matrix-connector/matrix-connector/internal/config"
+	"github.com/matrix-connector/matrix-connector/internal/ledger"
+	"github.com/matrix-connector/matrix-connector/internal/matrix"
+	"github.com/matrix-connector/matrix-connector/internal/store"
+	"github.com/matrix-connector/matrix-connector/internal/timeline"
+)
+
+// What is free on the store's volume: below the first the disk is as good as full,
+// below the second it soon may be.
+const (
+	fullBelow   = 16 << 20
+	scarceBelow = 512 << 20
+)
+
+// storage looks at the store. What it finds is read by later steps, which need it.
+type storage struct {
+	settings *config.Config
+
+	open  *store.Store // for reading; nil before the first start
+	rooms []timeline.RoomState
+	// known: a database exists, so that there may be a device in it.
+	known bool
+}
+
+func (s *storage) close() {
+	if s.open != nil {
+		_ = s.open.Close() // only read
+	}
+}
+
+// look surveys the folder, then what is in it.
+func (s *storage) look(ctx context.Context) Line {
+	m := s.settings.Matrix
+	survey, err := store.Look(m.StorePath)
+	s.known = survey.Database
+	facts := func(l Line) Line {
+		l = l.with("path", survey.Path).with("exists", survey.Database).with("uid", survey.UID).with("gid", survey.GID).
+			with("free_bytes", survey.Free).with("running", survey.Running)
+		return l.with("key", map[bool]string{true: "MATRIX_STORE_KEY", false: store.KeyFileName}[m.StoreKey.IsSet()])
+	}
+	switch {
+	case err != nil:
+		hint := hintOf(err)
+		if hint == "" {
+			hint = "set MATRIX_STORE_PATH to a folder on a volume of its own that this user may write"
+		}
+		return facts(failed(Store, err.Error(), hint+" (MATRIX_STORE_PATH)"))
+	case survey.Free < fullBelow:
+		return facts(failed(Store, fmt.Sprintf("only %s are free at %s", size(survey.Free), survey.Path),
+			"make room on the volume, or set MATRIX_STORE_PATH to a folder on a larger one"))
+	}
+	var says []string
+	if survey.Database {
+		told, l := s.read(ctx)
+		if l.State == Failed {
+			return facts(l)
+		}
+		says = append(says, told...)
+	} else {
+		says = append(says, "empty, to be made at the first start")
+	}
+	says = append(says, size(survey.Free)+" free")
+	if survey.Running {
+		says = append(says, "a connector is running on it")
+	}
+	text := survey.Path + ": " + strings.Join(says, ", ")
+	switch {
+	case survey.Shared != "":
+		return facts(warning(Store, text+", on "+survey.Shared, "set MATRIX_STORE_PATH to a folder on a disk of this machine: a database on "+survey.Shared+" breaks sooner or later"))
+	case survey.Free < scarceBelow:
+		return facts(warning(Store, text, "make room on the volume: the store only grows"))
+	case !m.StoreKey.IsSet():
+		return facts(warning(Store, text+", sealed with a key that lies beside it: a stolen disk is readable",
+			"set MATRIX_STORE_KEY before the first start, from a place that is not on this disk"+
+				map[bool]string{true: "; an existing store keeps the key that it was made with"}[survey.Database]))
+	}
+	return facts(fine(Store, text+", sealed with MATRIX_STORE_KEY"))
+}
+
+// read opens the database and tells what is in it.
+func (s *storage) read(ctx context.Context) (says []string, problem Line) {
+	m := s.settings.Matrix
+	opened, err := store.OpenReadOnly(ctx, store.Config{Path: m.StorePath, Key: []byte(m.StoreKey.Reveal())})
+	switch {
+	case errors.Is(err, store.ErrEmpty):
+		s.known = false
+		return []string{"empty, to be filled at the first start"}, Line{}
+	case errors.Is(err, store.ErrKey):
+		return nil, failed(Store, err.Error(), "give the store the key that it was made with (MATRIX_STORE_KEY, or "+store.KeyFileName+
+			"), or let MATRIX_STORE_PATH name an empty folder to start anew with a new device")
+	case err != nil:
+		return nil, failed(Store, err.Error(), "put the store's last backup in place (MATRIX_STORE_PATH)")
+	}
+	s.open = opened
+	versions := map[string]func(context.Context, *store.Store) (int, error){"ledger": ledger.Stored, "account": matrix.Stored}
+	for _, name := range []string{"ledger", "account"} {
+		version, err := versions[name](ctx, opened)
+		if err != nil {
+			return nil, failed(Store, err.Error(), "run the newer version of matrix-connector again, or set MATRIX_STORE_PATH to an empty folder")
+		}
+		says = append(says, fmt.Sprintf("%s of version %d", name, version))
+		if name != "ledger" || version == 0 {
+			continue
+		}
+		if problem := s.readLedger(ctx); problem.State == Failed {
+			return nil, problem
+		}
+	}
+	return says, Line{}
+}
+
+// readLedger reads the rooms, and whose the store is.
+func (s *storage) readLedger(ctx context.Context) Line {
+	l := ledger.New(ledger.Config{Store: s.open})
+	sink, err := l.Sink(ctx)
+	if err == nil {
+		s.rooms, err = l.Rooms(ctx)
+	}
+	if err != nil {
+		return failed(Store, err.Error(), "put the store's last backup in place (MATRIX_STORE_PATH)")
+	}
+	if kind, _, _ := strings.Cut(sink, " "); kind != "" && kind != "platform" {
+		return failed(Store, "it belongs to an export into a "+kind+", and remembers what landed there",
+			"set MATRIX_STORE_PATH to a folder of its own for the platform; the bot gets a second device there")
+	}
+	return Line{}
+}
