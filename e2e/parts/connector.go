@@ -1,14 +1,10 @@
 package parts
 
 import (
-	"bufio"
 	"context"
-	"fmt"
 	"maps"
 	"os"
 	"slices"
-	"strconv"
-	"strings"
 )
 
 // Connector is a run of the real binary.
@@ -29,6 +25,9 @@ type ConnectorConfig struct {
 	// profiles; with it the binary is the one that measures itself. Empty: the
 	// released one.
 	Profiles string
+	// Program is what to run, with first arguments, in place of a binary that is
+	// built here; it becomes the connector without a fork.
+	Program []string
 }
 
 // StartConnector builds the binary if need be and runs it.
@@ -37,9 +36,13 @@ func StartConnector(ctx context.Context, c ConnectorConfig) (*Connector, error) 
 	if c.Profiles != "" {
 		build = BuildProfiled
 	}
-	binary, err := build(ctx)
-	if err != nil {
-		return nil, err
+	program := c.Program
+	if len(program) == 0 {
+		binary, err := build(ctx)
+		if err != nil {
+			return nil, err
+		}
+		program = []string{binary}
 	}
 	env := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + c.Dir}
 	if c.Profiles != "" {
@@ -48,7 +51,7 @@ func StartConnector(ctx context.Context, c ConnectorConfig) (*Connector, error) 
 	for _, k := range slices.Sorted(maps.Keys(c.Env)) {
 		env = append(env, k+"="+c.Env[k])
 	}
-	p, err := start(command{name: "matrix-connector", path: binary, args: c.Args, dir: c.Dir, env: env})
+	p, err := start(command{name: "matrix-connector", path: program[0], args: append(slices.Clone(program[1:]), c.Args...), dir: c.Dir, env: env})
 	if err != nil {
 		return nil, err
 	}
@@ -56,21 +59,8 @@ func StartConnector(ctx context.Context, c ConnectorConfig) (*Connector, error) 
 }
 
 // PeakMemory is the largest resident set that the running binary has had, in
-// bytes (VmHWM of proc(5)).
+// bytes.
 func (c *Connector) PeakMemory() (int64, error) {
-	f, err := os.Open(fmt.Sprintf("/proc/%d/status", c.PID()))
-	if err != nil {
-		return 0, fmt.Errorf("read peak memory: %w", err)
-	}
-	defer func() { _ = f.Close() }() // only read
-	for s := bufio.NewScanner(f); s.Scan(); {
-		if rest, ok := strings.CutPrefix(s.Text(), "VmHWM:"); ok {
-			kib, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
-			if err != nil {
-				return 0, fmt.Errorf("read peak memory: %w", err)
-			}
-			return kib << 10, nil
-		}
-	}
-	return 0, fmt.Errorf("read peak memory: process %d shows none", c.PID())
+	m, err := c.Memory()
+	return m.Peak, err
 }

@@ -40,7 +40,9 @@ func (s *Server) serve(rt route) http.Handler {
 			return
 		}
 		rt.handle(s, c)
-		s.recordAnswer(rt.name)
+		if r.Context().Err() == nil { // who hung up was not answered
+			s.recordAnswer(rt.name)
+		}
 	})
 }
 

@@ -174,8 +174,15 @@ func (s *Server) Count(e Endpoint) int {
 	return s.counts[e]
 }
 
-// AwaitAnswers waits until n requests to an endpoint have been answered, whatever
-// the answers were.
+// Answers is how many requests to an endpoint have been answered, whatever the
+// answers were.
+func (s *Server) Answers(e Endpoint) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.answers[e]
+}
+
+// AwaitAnswers waits until n requests to an endpoint have been answered.
 func (s *Server) AwaitAnswers(ctx context.Context, e Endpoint, n int) error {
 	for {
 		s.mu.Lock()
