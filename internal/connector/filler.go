@@ -12,8 +12,9 @@ import (
 	"github.com/matrix-connector/matrix-connector/internal/timeline"
 )
 
-// filler reads what /sync does not bring: late keys, targets, gaps and history, in
-// this order, one page at a time.
+// filler reads what /sync does not bring: late keys, single events (targets of replies,
+// posts whose content was dropped), gaps and history. Each turn does a page or an event of
+// each kind, so that none of them holds up another.
 type filler struct {
 	ledger  *ledger.Ledger
 	account *matrix.Account
@@ -24,15 +25,13 @@ type filler struct {
 const keyPage = 100 // undecrypted events in one transaction: about 40 ms under the crypto lock
 
 func (f *filler) turn(ctx context.Context) (more bool, err error) {
-	if n, err := f.account.RetryPage(ctx, keyPage); err != nil || n > 0 {
+	n, err := f.account.RetryPage(ctx, keyPage)
+	if err != nil {
 		return true, err
 	}
-	targets, err := f.ledger.Targets(ctx, 1)
+	single, err := f.single(ctx)
 	if err != nil {
-		return false, fmt.Errorf("look for targets: %w", err)
-	}
-	for _, t := range targets {
-		return true, f.target(ctx, t)
+		return true, err
 	}
 	gaps, err := f.ledger.Gaps(ctx, 1)
 	if err != nil {
@@ -41,7 +40,44 @@ func (f *filler) turn(ctx context.Context) (more bool, err error) {
 	for _, g := range gaps {
 		return true, f.page(ctx, g)
 	}
+	return n > 0 || single, nil
+}
+
+// single fetches one target or refills one post; found is false when there is none.
+func (f *filler) single(ctx context.Context) (found bool, err error) {
+	targets, err := f.ledger.Targets(ctx, 1)
+	if err != nil {
+		return false, fmt.Errorf("look for targets: %w", err)
+	}
+	for _, t := range targets {
+		return true, f.target(ctx, t)
+	}
+	refills, err := f.ledger.Refills(ctx, 1)
+	if err != nil {
+		return false, fmt.Errorf("look for dropped content: %w", err)
+	}
+	for _, r := range refills {
+		return true, f.refill(ctx, r)
+	}
 	return false, nil
+}
+
+// refill reads the events of a post once more. One that lacks something afterwards, for
+// whatever reason, waits: it must not come first for ever.
+func (f *filler) refill(ctx context.Context, r ledger.Refill) error {
+	wait := func(class ledger.Class) error { return f.ledger.DeferRefill(ctx, r.Post, class, "content") }
+	for _, event := range r.Events {
+		if err := f.account.FetchTarget(ctx, r.Post.Room, event); err != nil {
+			if ctx.Err() != nil {
+				return err
+			}
+			return f.deferred(ctx, err, r.Post.Room, wait)
+		}
+	}
+	if err := wait("temporary"); err != nil {
+		return fmt.Errorf("store outcome: %w", err)
+	}
+	return nil
 }
 
 func (f *filler) target(ctx context.Context, t ledger.Target) error {

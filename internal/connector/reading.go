@@ -68,6 +68,11 @@ func (c *Connector) read(ctx context.Context, caughtUp context.CancelFunc) error
 			return true, err
 		}))
 	}
+	if keep := c.config.Settings.Matrix.ContentRetention; !keep.Forever && (c.config.Output == "" || c.config.Follow) {
+		trim := c.loop("trim", (&trimmer{ledger: c.ledger, log: c.log, now: c.now, keep: keep.Duration}).turn)
+		trim.wake = func() <-chan struct{} { return nil } // no change makes content old
+		loops = append(loops, trim)
+	}
 	for _, l := range loops {
 		group.Go(func() error { return l.run(ctx) })
 	}
