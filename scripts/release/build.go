@@ -39,13 +39,6 @@ func (r *Release) build(ctx context.Context, p platform, binary string) error {
 // check looks at the binary itself: it is static, for the right machine, stripped
 // and small.
 func check(binary string, p platform) error {
-	info, err := os.Stat(binary)
-	if err != nil {
-		return err
-	}
-	if info.Size() >= most {
-		return fmt.Errorf("the binary has %d bytes, and %d are too many", info.Size(), most)
-	}
 	f, err := elf.Open(binary)
 	if err != nil {
 		return fmt.Errorf("read binary: %w", err)
@@ -63,6 +56,13 @@ func check(binary string, p platform) error {
 		if s.Type == elf.SHT_SYMTAB || s.Name == ".debug_info" {
 			return fmt.Errorf("the binary is not stripped: it has a section %s", s.Name)
 		}
+	}
+	info, err := os.Stat(binary)
+	if err != nil {
+		return err
+	}
+	if info.Size() >= most {
+		return fmt.Errorf("the binary has %d bytes, and %d are too many", info.Size(), most)
 	}
 	return nil
 }

@@ -111,7 +111,7 @@ func licence(folder string) (spdx string, text []byte, err error) {
 		for _, id := range classify(one) {
 			found[id] = true
 		}
-		all = append(append(append(all, bytes.TrimSpace(bytes.ReplaceAll(one, []byte("\r\n"), []byte("\n")))...), "\n\n"...), ""...)
+		all = append(append(all, bytes.TrimSpace(bytes.ReplaceAll(one, []byte("\r\n"), []byte("\n")))...), "\n\n"...)
 	}
 	if len(found) == 0 {
 		return "", nil, fmt.Errorf("no licence that we know in %q", names)

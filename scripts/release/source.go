@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"strings"
 	"time"
 )
 
@@ -44,6 +43,6 @@ func clone(ctx context.Context, repository, commit, dir string) (Source, error) 
 		return Source{}, fmt.Errorf("clone %s: %w", commit, err)
 	}
 	s.Committed = s.Committed.UTC()
-	s.Version = strings.TrimPrefix(tag, "v")
+	s.Version = tag
 	return s, nil
 }
