@@ -35,10 +35,7 @@ func (p *Platform) Amend(ctx context.Context, b stix.Bundle) (stix.Verdicts, err
 	refused := stix.Verdicts{}
 	changed := false
 	for _, o := range b.Objects {
-		s, err := readSent(o)
-		if err != nil {
-			return nil, &Error{Class: Permanent, Op: opFieldPatch, Code: "unencodable"}
-		}
+		s := readSent(o)
 		edits := p.edits(s, h)
 		if len(edits) == 0 {
 			continue
@@ -62,10 +59,7 @@ func (p *Platform) Amend(ctx context.Context, b stix.Bundle) (stix.Verdicts, err
 	}
 	verdicts := stix.Verdicts{}
 	for _, o := range b.Objects {
-		s, err := readSent(o)
-		if err != nil {
-			return nil, &Error{Class: Permanent, Op: opFieldPatch, Code: "unencodable"}
-		}
+		s := readSent(o)
 		v := p.compare(s, h)
 		if s.Type == stix.TypeRelationship && v.State == stix.Differs {
 			v.State = stix.Landed // an analyst's: what we say of a relation is in its id
@@ -96,7 +90,7 @@ func (p *Platform) edits(s sent, h held) []edit {
 			}
 			edits = append(edits, edit{Key: f.key, Value: value})
 		}
-		if author := h[s.author()]; author != nil && !h.is(n.Author, s.author()) {
+		if author := h[s.Author]; author != nil && !h.is(n.Author, s.Author) {
 			edits = append(edits, edit{Key: "createdBy", Value: []any{author.ID}, Operation: "replace"})
 		}
 	}

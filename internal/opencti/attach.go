@@ -87,7 +87,7 @@ func (s storedFile) holds(f stix.File, m marking) bool {
 	if s.Size != nil && *s.Size != f.Bytes {
 		return false
 	}
-	if !f.Version.IsZero() && !sameTime(s.Meta.Version, f.Version.UTC().Format("2006-01-02T15:04:05.000Z07:00")) {
+	if !f.Version.IsZero() && !sameTime(f.Version, s.Meta.Version) {
 		return false
 	}
 	return slices.Contains(s.Meta.Markings, m.InternalID)

@@ -2,7 +2,6 @@ package opencti
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -57,44 +56,32 @@ func (c byPlatform) open(ctx context.Context) error {
 
 // pack makes a message of each object; without a work of ours one of them all, as
 // far as it is not too large, for a worker to split: each push makes a work there.
-func (byPlatform) pack(_ home, receipt string, b stix.Bundle) ([]message, error) {
-	parts, err := bundleParts(b, receipt)
+func (byPlatform) pack(_ home, receipt string, objects []encoded) ([]message, error) {
+	parts, err := bundleParts(objects)
 	if err != nil {
 		return nil, err
 	}
 	var messages []message
-	var whole []json.RawMessage
+	var whole [][]byte
 	var size int
-	flush := func() error {
-		if len(whole) == 0 {
-			return nil
+	flush := func() {
+		if len(whole) > 0 {
+			messages = append(messages, message{Body: appendBundle(nil, bundleID(receipt), 0, whole...)})
 		}
-		body, err := encode(part{Type: "bundle", ID: bundleID(receipt), SpecVersion: "2.1", Objects: whole})
-		if err != nil {
-			return fmt.Errorf("encode the bundle of %s: %w", receipt, err)
-		}
-		messages = append(messages, message{Body: body})
 		whole, size = nil, 0
-		return nil
 	}
 	for _, p := range parts {
 		if !workless(receipt) {
-			body, err := encode(p.part)
-			if err != nil {
-				return nil, fmt.Errorf("encode the bundle of %s: %w", p.id, err)
-			}
-			messages = append(messages, message{ID: p.id, Body: body})
+			messages = append(messages, message{ID: p.id, Body: appendBundle(nil, bundleID(receipt), p.sequence, p.object)})
 			continue
 		}
-		object := p.part.Objects[0]
-		if size+len(object) > wholeBytes {
-			if err := flush(); err != nil {
-				return nil, err
-			}
+		if size+len(p.object) > wholeBytes {
+			flush()
 		}
-		whole, size = append(whole, object), size+len(object)
+		whole, size = append(whole, p.object), size+len(p.object)
 	}
-	return messages, flush()
+	flush()
+	return messages, nil
 }
 
 // carry pushes one message after the other. One whose answer is lost is pushed

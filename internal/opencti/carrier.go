@@ -1,10 +1,6 @@
 package opencti
 
-import (
-	"context"
-
-	"github.com/matrix-connector/matrix-connector/internal/stix"
-)
+import "context"
 
 // carrier takes the messages of a batch to the workers: over the broker, or
 // through the platform where the broker cannot be reached.
@@ -12,7 +8,7 @@ type carrier interface {
 	// open makes sure that messages can be handed over now.
 	open(ctx context.Context) error
 	// pack makes the messages of a bundle for a receipt.
-	pack(h home, receipt string, b stix.Bundle) ([]message, error)
+	pack(h home, receipt string, objects []encoded) ([]message, error)
 	// carry hands the messages over in their order and returns once each is taken.
 	// After an error it is unknown which ones were.
 	carry(ctx context.Context, h home, receipt string, messages []message) error
@@ -27,8 +23,8 @@ var _ carrier = byBroker{}
 
 func (c byBroker) open(ctx context.Context) error { return c.queue.open(ctx) }
 
-func (byBroker) pack(h home, receipt string, b stix.Bundle) ([]message, error) {
-	return envelopes(b, h.applicant, receipt)
+func (byBroker) pack(h home, receipt string, objects []encoded) ([]message, error) {
+	return envelopes(objects, h.applicant, receipt)
 }
 
 func (c byBroker) carry(ctx context.Context, h home, _ string, messages []message) error {

@@ -14,7 +14,17 @@ type (
 )
 
 // Envelopes makes the messages of a bundle.
-var Envelopes = envelopes
+func Envelopes(b stix.Bundle, applicant, work string) ([]Message, error) {
+	var objects []encoded
+	for _, o := range b.Objects {
+		text, err := stix.Marshal(o)
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, encoded{o, text})
+	}
+	return envelopes(objects, applicant, work)
+}
 
 // ClassifyAMQP classifies an error of AMQP.
 var ClassifyAMQP = brokerError
@@ -24,6 +34,9 @@ var DialBroker = dialer(nil)
 
 // Operations are the documents by name.
 func Operations() (names map[string]string, file string) { return operations, operationsText }
+
+// NewerOperations are the documents that only newer platforms know.
+func NewerOperations() map[string]string { return newer }
 
 // DialWith replaces the broker.
 func (p *Platform) DialWith(dial func(context.Context, Broker) (Wire, error)) { p.queue.dial = dial }

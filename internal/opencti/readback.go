@@ -161,14 +161,14 @@ func (p *Platform) differences(s sent, n *node, h held) []string {
 	switch s.Type {
 	case stix.TypeMediaContent:
 		diff = append(diff, textDifferences(s, n)...)
-		if s.author() != "" && !h.is(n.Author, s.author()) {
+		if s.Author != "" && !h.is(n.Author, s.Author) {
 			diff = append(diff, "author")
 		}
 	case stix.TypeRelationship:
 		if !h.is(n.From, s.Source) || !h.is(n.To, s.Target) {
 			diff = append(diff, "ends")
 		}
-		if s.StartTime != "" && !sameTime(s.StartTime, n.StartTime) {
+		if !s.Start.IsZero() && !sameTime(s.Start, n.StartTime) {
 			diff = append(diff, "start_time")
 		}
 	}

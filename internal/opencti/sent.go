@@ -1,7 +1,6 @@
 package opencti
 
 import (
-	"encoding/json"
 	"strings"
 	"time"
 	"unicode"
@@ -9,45 +8,41 @@ import (
 	"github.com/matrix-connector/matrix-connector/internal/stix"
 )
 
-// sent is what an object says on its way out, read from its own JSON, so that
-// what is compared is what was sent.
+// sent is what an object says on its way out, as far as it is compared with what
+// the platform holds.
 type sent struct {
-	ID   stix.ID `json:"id"`
-	Type string  `json:"type"`
+	ID   stix.ID
+	Type string
 
-	URL         string `json:"url"`
-	Title       string `json:"title"`
-	Content     string `json:"content"`
-	Description string `json:"x_opencti_description"`
+	URL         string
+	Title       string
+	Content     string
+	Description string
 
-	CreatedBy         stix.ID   `json:"created_by_ref"`
-	ObservableCreated stix.ID   `json:"x_opencti_created_by_ref"`
-	Markings          []stix.ID `json:"object_marking_refs"`
+	Author   stix.ID
+	Markings []stix.ID
 
-	Source    stix.ID `json:"source_ref"`
-	Target    stix.ID `json:"target_ref"`
-	StartTime string  `json:"start_time"`
+	Source stix.ID
+	Target stix.ID
+	Start  time.Time
 }
 
-func readSent(o stix.Object) (sent, error) {
-	text, err := stix.Marshal(o)
-	if err != nil {
-		return sent{}, err
+// readSent reads an object. One of another kind than the connector makes is compared
+// by its id and type alone.
+func readSent(o stix.Object) sent {
+	s := sent{ID: o.ObjectID(), Type: o.ObjectType()}
+	switch o := o.(type) {
+	case *stix.Channel:
+		s.Markings = o.Markings
+	case *stix.Identity:
+		s.Markings = o.Markings
+	case *stix.MediaContent:
+		s.URL, s.Title, s.Content, s.Description = o.URL, o.Title, o.Content, o.Description
+		s.Author, s.Markings = o.Author, o.Markings
+	case *stix.Relationship:
+		s.Source, s.Target, s.Start, s.Markings = o.Source, o.Target, o.Start, o.Markings
 	}
-	var s sent
-	if err := json.Unmarshal(text, &s); err != nil {
-		return sent{}, err
-	}
-	s.ID, s.Type = o.ObjectID(), o.ObjectType()
-	return s, nil
-}
-
-// author is the object's author; importers read either key, the first one wins.
-func (s sent) author() stix.ID {
-	if s.CreatedBy != "" {
-		return s.CreatedBy
-	}
-	return s.ObservableCreated
+	return s
 }
 
 // refsOf are the ids of all objects that the batch refers to and that are read
@@ -80,12 +75,9 @@ func trimText(s string) string {
 	return strings.TrimFunc(s, func(r rune) bool { return unicode.IsSpace(r) || r == '\ufeff' })
 }
 
-// sameTime compares instants to the millisecond, which is what a platform keeps.
-func sameTime(a, b string) bool {
-	ta, errA := time.Parse(time.RFC3339Nano, a)
-	tb, errB := time.Parse(time.RFC3339Nano, b)
-	if errA != nil || errB != nil {
-		return a == b
-	}
-	return ta.UnixMilli() == tb.UnixMilli()
+// sameTime reports whether a platform holds an instant, of which it keeps the
+// milliseconds.
+func sameTime(sent time.Time, held string) bool {
+	t, err := time.Parse(time.RFC3339Nano, held)
+	return err == nil && t.UnixMilli() == sent.UnixMilli()
 }

@@ -37,7 +37,15 @@ func (p *Platform) Settle(ctx context.Context, receipt string, b stix.Bundle) (s
 		p.deleteWork(ctx, receipt)
 		return nil, fmt.Errorf("work %s: publication unknown: %w", receipt, stix.ErrLapsed)
 	}
-	sent, verdicts := p.fitting(b)
+	large := w.large
+	if !w.published {
+		// An earlier process has sent it, if anybody has.
+		var err error
+		if _, large, err = p.fitting(b); err != nil {
+			return nil, &Error{Class: Permanent, Op: opReadBack, Code: "unencodable", cause: err}
+		}
+	}
+	sent, verdicts := refuseLarge(b, large)
 	if len(sent.Objects) == 0 {
 		return verdicts, nil
 	}

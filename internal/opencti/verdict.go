@@ -2,6 +2,7 @@ package opencti
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/matrix-connector/matrix-connector/internal/stix"
@@ -27,11 +28,7 @@ func (p *Platform) verdicts(ctx context.Context, b stix.Bundle, errs []workError
 	var unexplained []stix.ID
 	for _, o := range b.Objects {
 		id := o.ObjectID()
-		s, err := readSent(o)
-		if err != nil {
-			return nil, &Error{Class: Permanent, Op: opReadBack, Code: "unencodable"}
-		}
-		v := p.compare(s, h)
+		v := p.compare(readSent(o), h)
 		r, explained := named[id]
 		switch {
 		case h[id] != nil:
@@ -100,24 +97,50 @@ func (p *Platform) compare(s sent, h held) stix.Verdict {
 	switch {
 	case len(diff) == 0:
 		return stix.Verdict{State: stix.Landed}
-	case len(diff) == 1 && diff[0] == "author" && h[s.author()] == nil:
+	case len(diff) == 1 && diff[0] == "author" && h[s.Author] == nil:
 		return stix.Verdict{State: stix.MissingEnd, Reason: "author is absent"}
 	}
 	return stix.Verdict{State: stix.Differs, Reason: strings.Join(diff, ", ")}
 }
 
-// fitting leaves out what is larger than the broker's limit for a message, with
-// the verdict on it.
-func (p *Platform) fitting(b stix.Bundle) (stix.Bundle, stix.Verdicts) {
-	out := stix.Bundle{Objects: make([]stix.Object, 0, len(b.Objects))}
-	refused := stix.Verdicts{}
+// encoded is an object with its JSON.
+type encoded struct {
+	object stix.Object
+	text   []byte
+}
+
+// fitting encodes the objects of a bundle, leaving out what is larger than the
+// broker's limit for a message.
+func (p *Platform) fitting(b stix.Bundle) (fit []encoded, large []stix.ID, err error) {
 	limit := p.queue.messageLimit()
+	fit = make([]encoded, 0, len(b.Objects))
 	for _, o := range b.Objects {
-		if text, err := stix.Marshal(o); err == nil && envelopeBytes(text) > limit {
+		text, err := stix.Marshal(o)
+		if err != nil {
+			return nil, nil, err
+		}
+		if envelopeBytes(text) > limit {
+			large = append(large, o.ObjectID())
+			continue
+		}
+		fit = append(fit, encoded{o, text})
+	}
+	return fit, large, nil
+}
+
+// refuseLarge takes what no message can hold out of a bundle, with the verdict on it.
+func refuseLarge(b stix.Bundle, large []stix.ID) (stix.Bundle, stix.Verdicts) {
+	refused := stix.Verdicts{}
+	if len(large) == 0 {
+		return b, refused
+	}
+	var rest stix.Bundle
+	for _, o := range b.Objects {
+		if slices.Contains(large, o.ObjectID()) {
 			refused[o.ObjectID()] = stix.Verdict{State: stix.Refused, Reason: reasonTooLarge}
 			continue
 		}
-		out.Objects = append(out.Objects, o)
+		rest.Objects = append(rest.Objects, o)
 	}
-	return out, refused
+	return rest, refused
 }

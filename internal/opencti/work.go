@@ -27,6 +27,7 @@ type watch struct {
 	receipt string
 	// published: every message of it was confirmed by the broker.
 	published bool
+	large     []stix.ID // left out then, since no message can hold them
 	// void: a reset purged the queue that it waited in.
 	void bool
 
@@ -192,21 +193,24 @@ func (p *Platform) Publish(ctx context.Context, receipt string, b stix.Bundle) e
 }
 
 func (p *Platform) publish(ctx context.Context, receipt string, h home, b stix.Bundle) error {
-	sent, _ := p.fitting(b)
+	sent, large, err := p.fitting(b)
+	if err != nil {
+		return &Error{Class: Permanent, Op: opPublish, Code: "unencodable", cause: err}
+	}
 	messages, err := p.carrier.pack(h, receipt, sent)
 	if err != nil {
 		return &Error{Class: Permanent, Op: opPublish, Code: "unencodable", cause: err}
 	}
 	if len(messages) == 0 {
 		p.deleteWork(ctx, receipt)
-		p.published(receipt)
+		p.published(receipt, large)
 		return nil
 	}
 	if workless(receipt) {
 		if err := p.carrier.carry(ctx, h, receipt, messages); err != nil {
 			return err
 		}
-		p.published(receipt)
+		p.published(receipt, large)
 		return nil
 	}
 	// Never twice on one work: when the answer is lost, nobody knows what the work
@@ -218,7 +222,7 @@ func (p *Platform) publish(ctx context.Context, receipt string, h home, b stix.B
 	if err := p.carrier.carry(ctx, h, receipt, messages); err != nil {
 		return err
 	}
-	p.published(receipt)
+	p.published(receipt, large)
 	// Without it the work is completed by its counts.
 	err = p.client.do(ctx, opToProcessed, map[string]any{"id": receipt, "message": fmt.Sprintf("%d objects", len(messages))}, nil)
 	if err != nil {
@@ -227,10 +231,11 @@ func (p *Platform) publish(ctx context.Context, receipt string, h home, b stix.B
 	return nil
 }
 
-// published remembers that every message of a receipt is the broker's.
-func (p *Platform) published(receipt string) {
+// published remembers that every message of a receipt is the broker's, and which
+// objects were too large for one.
+func (p *Platform) published(receipt string, large []stix.ID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	w := p.follow(receipt)
-	w.published, w.moved = true, p.config.Clock()
+	w.published, w.large, w.moved = true, large, p.config.Clock()
 }
