@@ -33,6 +33,7 @@ type grammar struct {
 	Run        runCommand     `cmd:"" default:"1"`
 	Check      checkCommand   `cmd:""`
 	Export     exportCommand  `cmd:""`
+	Health     healthCommand  `cmd:""`
 	VersionOf  versionCommand `cmd:"" name:"version"`
 	HelpOnThis helpCommand    `cmd:"" name:"help"`
 }
@@ -73,6 +74,8 @@ func Main(ctx context.Context, args, environ []string, _ io.Reader, stdout, stde
 		return g.Check.run(ctx, in)
 	case "export":
 		return g.Export.run(ctx, in)
+	case "health":
+		return g.Health.run(ctx, in)
 	case "version":
 		return g.VersionOf.run(in)
 	case "help":

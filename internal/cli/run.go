@@ -40,7 +40,15 @@ func (in *invocation) connect(ctx context.Context, c connector.Config) int {
 	for _, w := range s.Warnings {
 		c.Log.WarnContext(ctx, "a setting looks wrong", slog.String("setting", w.Variable), slog.String("problem", w.Says))
 	}
-	connection, err := connector.New(c)
+	c.Version = version()
+	var err error
+	c.Metrics, err = telemetry.NewMetrics(telemetry.MetricsConfig{
+		Namespace: string(s.Connector.MetricsNamespace), Subsystem: string(s.Connector.MetricsSubsystem), Version: c.Version,
+	})
+	var connection *connector.Connector
+	if err == nil {
+		connection, err = connector.New(c)
+	}
 	if err == nil {
 		err = connection.Run(ctx)
 	}

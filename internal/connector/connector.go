@@ -46,6 +46,7 @@ type Connector struct {
 	log    *slog.Logger
 	now    func() time.Time
 	vitals *vitals
+	doors  *doors // set by Run, before anything is opened
 
 	// Set by open, in this order.
 	store   *store.Store
@@ -80,6 +81,7 @@ func New(c Config) (*Connector, error) {
 // error when a person has to act: a wrong password, a missing right, a store of
 // another account. What may pass by itself is waited out.
 func (c *Connector) Run(ctx context.Context) (err error) {
+	c.openDoors(ctx)
 	if err := c.open(ctx); err != nil {
 		if ctx.Err() != nil {
 			err = nil // told to stop while starting
@@ -153,6 +155,7 @@ func (c *Connector) open(ctx context.Context) (err error) {
 	if err := c.alone(ctx); err != nil {
 		return err
 	}
+	c.doors.socket(ctx)
 	c.rules = newRules(s, c.now())
 	start, _ := c.rules.since(s.Matrix.ImportStartDate)
 	c.ledger = ledger.New(ledger.Config{
@@ -184,6 +187,7 @@ func (c *Connector) open(ctx context.Context) (err error) {
 	if err := c.dedicate(ctx); err != nil {
 		return err
 	}
+	c.config.Metrics.Observe(c.levels, c.now)
 	c.vitals.set(func(v *vitals) { v.open, v.registered = true, c.config.Output != "" })
 	return nil
 }
@@ -261,6 +265,8 @@ func (c *Connector) sweep(ctx context.Context) error {
 
 // close undoes open in reverse.
 func (c *Connector) close() error {
+	c.config.Metrics.Stopped()
+	c.doors.close()
 	var errs []error
 	if c.out != nil {
 		errs = append(errs, c.out.close())
