@@ -30,6 +30,7 @@ type deliverer struct {
 	flight *flight // on its way; nil when nothing is
 	asked  bool    // whether the ledger was asked for what a former process left
 	rows   int     // of the next batch; fewer after one that could never be taken
+	rhythm rhythm  // of the questions about a batch
 }
 
 // flight is a batch on its way.
@@ -37,7 +38,7 @@ type flight struct {
 	receipt string
 	parcels []parcel
 	bundle  stix.Bundle
-	polls   int
+	asked   int // how often the sink was asked about it
 	sentAt  time.Time
 }
 

@@ -42,7 +42,17 @@ func (p *Pinger) Ping(ctx context.Context) error { return p.p.ping(ctx) }
 
 func ForeignRoom(f stix.Found, room, key string) bool   { return foreignRoom(f, room, key) }
 func ForeignPerson(f stix.Found, user, key string) bool { return foreignPerson(f, user, key) }
-func Poll(n int) time.Duration                          { return poll(n) }
+
+// Rhythm is when to ask.
+type Rhythm struct{ r rhythm }
+
+func (r *Rhythm) Wait(objects int, since time.Duration, asked int) time.Duration {
+	return r.r.wait(objects, since, asked)
+}
+
+func (r *Rhythm) Done(objects int, took, last time.Duration, asked int) {
+	r.r.done(objects, took, last, asked)
+}
 
 type Pace = pace
 

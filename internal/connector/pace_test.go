@@ -44,20 +44,6 @@ func TestPaceDoublesToAMinuteAndLogsAChangeOnly(t *testing.T) {
 	}
 }
 
-func TestPollStartsAtTensOfMillisecondsAndBacksOff(t *testing.T) {
-	var waits []time.Duration
-	for n := range 4 {
-		waits = append(waits, connector.Poll(n))
-	}
-	ms := time.Millisecond
-	if diff := cmp.Diff([]time.Duration{20 * ms, 30 * ms, 45 * ms, 67500 * time.Microsecond}, waits); diff != "" {
-		t.Error(diff)
-	}
-	if got := connector.Poll(1000); got != 2*time.Second {
-		t.Errorf("ends at %s", got)
-	}
-}
-
 func TestAChannelIsForeignWhenItCarriesAnotherRoom(t *testing.T) {
 	const room = "!Den:example.org"
 	for name, c := range map[string]struct {

@@ -5,29 +5,22 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"time"
 
+	"github.com/matrix-connector/matrix-connector/internal/ledger"
 	"github.com/matrix-connector/matrix-connector/internal/stix"
 )
 
-// poll is how long to wait before asking the sink once more: 20 ms at first,
-// half as much again each time, two seconds at most.
-func poll(n int) time.Duration {
-	wait := 20 * time.Millisecond
-	for range min(n, 12) {
-		wait += wait / 2
-	}
-	return min(wait, 2*time.Second)
-}
-
-// settle asks the sink what became of the batch in hand.
+// settle asks the sink what became of the batch in hand, once it may be done.
 func (d *deliverer) settle(ctx context.Context) error {
 	f := d.flight
+	wait := d.rhythm.wait(len(f.bundle.Objects), d.now().Sub(f.sentAt), f.asked)
+	if wait > 0 && !pause(ctx, wait, nil) {
+		return ctx.Err()
+	}
 	verdicts, err := d.sink.Settle(ctx, f.receipt, f.bundle)
 	switch {
 	case errors.Is(err, stix.ErrPending):
-		pause(ctx, poll(f.polls), nil)
-		f.polls++
+		f.asked++
 		return nil
 	case errors.Is(err, stix.ErrLapsed):
 		d.log.WarnContext(ctx, "receipt lapsed; its posts are sent again", slog.String("work_id", f.receipt),
@@ -40,6 +33,7 @@ func (d *deliverer) settle(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("settle batch: %w", err)
 	}
+	d.rhythm.done(len(f.bundle.Objects), d.now().Sub(f.sentAt), wait, f.asked)
 	if err := d.conclude(ctx, f.parcels, verdicts); err != nil {
 		return err
 	}
@@ -58,13 +52,27 @@ func (d *deliverer) conclude(ctx context.Context, parcels []parcel, verdicts sti
 		return err
 	}
 	return d.store.Do(ctx, func(ctx context.Context) error {
-		for _, p := range parcels {
+		landed := make([]ledger.Ref, 0, len(parcels))
+		outcomes := make([]stix.Verdict, len(parcels))
+		for i, p := range parcels {
 			v := p.outcome(verdicts)
 			if v.State == stix.Differs {
 				v = amended[p.objects[0].ObjectID()]
 			}
 			d.tally(p, v)
-			if err := d.note(ctx, p, v); err != nil {
+			if outcomes[i] = v; v.State == stix.Landed {
+				landed = append(landed, p.ref)
+			}
+		}
+		// First what has landed: what an end is missing for takes back that its room has.
+		if err := d.ledger.LandAll(ctx, landed); err != nil {
+			return fmt.Errorf("store outcome: %w", err)
+		}
+		for i, p := range parcels {
+			if outcomes[i].State == stix.Landed {
+				continue
+			}
+			if err := d.note(ctx, p, outcomes[i]); err != nil {
 				return fmt.Errorf("store outcome: %w", err)
 			}
 		}
@@ -107,11 +115,13 @@ func (d *deliverer) correct(ctx context.Context, parcels []parcel, verdicts stix
 
 // note makes the ledger's transition for a verdict.
 func (d *deliverer) note(ctx context.Context, p parcel, v stix.Verdict) error {
+	if v.State == stix.Landed {
+		return d.ledger.Land(ctx, p.ref, p.revision)
+	}
 	log := d.log.With(slog.String("kind", string(p.ref.Kind)), slog.String("room_id", p.ref.Room.String()),
 		slog.String("event_id", p.ref.Event.String()), slog.String("reason", v.Reason))
 	switch v.State {
 	case stix.Landed:
-		return d.ledger.Land(ctx, p.ref, p.revision)
 	case stix.MissingEnd:
 		log.WarnContext(ctx, "an end of a relation is missing on the platform")
 		if p.draft == nil {

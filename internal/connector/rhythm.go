@@ -1,0 +1,45 @@
+package connector
+
+import "time"
+
+// rhythm times the questions that are asked about a batch on its way, by how long
+// the last ones took: a sink needs 100 ms an object or none at all, and what it
+// answers before it has come to an end is work for both sides that tells nothing.
+type rhythm struct {
+	each time.Duration // of an object of the last batches; 0: nothing is known yet
+}
+
+// The shortest and the longest wait between two questions.
+const (
+	shortestAsk  = 2 * time.Millisecond
+	longestQuiet = 2 * time.Second
+)
+
+// wait is how long to wait before the next question about so many objects that were
+// sent a while ago. The first one comes when the batch should be done; those that
+// follow are an eighth of the time apart that has passed, a quarter while nothing is
+// known, two seconds at most.
+func (r *rhythm) wait(objects int, since time.Duration, asked int) time.Duration {
+	expected := r.each * time.Duration(objects)
+	switch {
+	case since < expected:
+		return min(expected-since, longestQuiet)
+	case asked == 0:
+		return 0
+	case expected == 0:
+		return min(max(since/4, shortestAsk), longestQuiet)
+	}
+	return min(max(since/8, shortestAsk), longestQuiet)
+}
+
+// done notes that a question found the batch done, so long after it was sent, and
+// that the question before it did not, last before that. Where there was none before
+// nobody knows how much earlier it was done: the next batch is asked for sooner.
+func (r *rhythm) done(objects int, took, last time.Duration, asked int) {
+	if asked == 0 {
+		took -= took / 8
+	} else {
+		took -= last / 2
+	}
+	r.each = max(took, 0) / time.Duration(max(objects, 1))
+}
