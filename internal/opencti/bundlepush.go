@@ -2,6 +2,7 @@ package opencti
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -181,6 +182,9 @@ func (p *Platform) judgeWorkless(ctx context.Context, receipt string, w watch, g
 		return stix.ErrPending
 	}
 	waiting, err := p.waiting(ctx)
+	if errors.Is(err, stix.ErrPending) {
+		return err
+	}
 	if err != nil || waiting {
 		p.note(receipt, func(w *watch) { w.moved = now })
 		if err != nil {
@@ -190,6 +194,23 @@ func (p *Platform) judgeWorkless(ctx context.Context, receipt string, w watch, g
 	}
 	if landed == 0 {
 		return fmt.Errorf("push %s: nothing of it came: %w", receipt, stix.ErrLapsed)
+	}
+	return nil
+}
+
+// emptyFor answers ErrPending until the queue of the open receipt was found empty
+// for so long, time after time.
+func (p *Platform) emptyFor(long time.Duration) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.config.Clock()
+	// What was found empty long ago says nothing: it is asked for at every poll.
+	if p.watch.empty.IsZero() || now.Sub(p.watch.asked) > long {
+		p.watch.empty = now
+	}
+	p.watch.asked = now
+	if now.Sub(p.watch.empty) < long {
+		return stix.ErrPending
 	}
 	return nil
 }

@@ -66,8 +66,15 @@ func connect(tb testing.TB, c opencti.Config) *opencti.Platform {
 // newScene sets everything up without starting the connector.
 func newScene(tb testing.TB, g openctitest.Generation, change func(*opencti.Config)) *scene {
 	tb.Helper()
+	return newSceneOn(tb, openctitest.Config{Generation: g}, change)
+}
+
+// newSceneOn sets everything up at a platform of its own kind.
+func newSceneOn(tb testing.TB, on openctitest.Config, change func(*opencti.Config)) *scene {
+	tb.Helper()
 	s := &scene{t: tb, clock: &clock{now: sentAt.Add(time.Hour)}, log: &bytes.Buffer{}}
-	octi, err := openctitest.New(openctitest.Config{Generation: g, Users: users(), Now: s.clock.Now})
+	on.Users, on.Now = users(), s.clock.Now
+	octi, err := openctitest.New(on)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package opencti
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -110,7 +111,11 @@ func (p *Platform) askWork(ctx context.Context, receipt string, w watch) (outcom
 	case now.Sub(w.moved) < p.patience(w):
 		return outcome{}, stix.ErrPending
 	}
-	if waiting, err := p.waiting(ctx); err != nil || waiting {
+	waiting, err := p.waiting(ctx)
+	if errors.Is(err, stix.ErrPending) {
+		return outcome{}, err
+	}
+	if err != nil || waiting {
 		p.note(receipt, func(w *watch) { w.moved = now })
 		if err != nil {
 			return outcome{}, err
@@ -154,17 +159,26 @@ func (p *Platform) note(receipt string, change func(*watch)) {
 
 // waiting asks whether messages wait in the connector's own queue: the broker where
 // it can be reached, since the platform's count of them lags by seconds.
+// While that may be so it answers ErrPending.
 func (p *Platform) waiting(ctx context.Context) (bool, error) {
 	h, err := p.ready(ctx)
 	if err != nil {
 		return false, err
 	}
 	waiting, err := p.carrier.waiting(ctx, h)
+	if err != nil || waiting {
+		p.mu.Lock()
+		p.watch.empty = time.Time{}
+		p.mu.Unlock()
+	}
 	if err != nil {
 		p.forgetUnroutable(err)
 		return false, fmt.Errorf("ask for the queue: %w", err)
 	}
-	return waiting, nil
+	if waiting || !p.config.ThroughAPI {
+		return waiting, nil
+	}
+	return false, p.emptyFor(queueLag)
 }
 
 // judge decides whether what was read back is final. Absence is believed when

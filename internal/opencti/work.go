@@ -34,6 +34,9 @@ type watch struct {
 	seen   tracking
 	errors int
 	moved  time.Time // when one of the two last changed, or could not be asked
+	// empty is since when the platform has counted nothing in the queue, and asked
+	// when it was asked last.
+	empty, asked time.Time
 	// absent is when an object was first missing although the work is closed.
 	absent time.Time
 }

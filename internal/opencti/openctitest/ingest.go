@@ -35,21 +35,20 @@ func (p *Platform) ingest(body []byte, faulty bool) error {
 			p.violate("work", "an item arrived before it was expected")
 		}
 	}
-	if len(e.items) > 1 && e.work != "" {
-		// The worker splits, and expects what it has split.
-		if err := p.addExpectations(e.work, len(e.items)); err != nil {
-			return err
+	for i, item := range e.items {
+		act := action{}
+		if faulty && !p.faults.idle() {
+			act = p.faults.item(newItem(item, e.work))
 		}
-	}
-	for _, item := range e.items {
-		if !faulty || p.faults.idle() {
-			p.work(a, e.work, item)
-			continue
-		}
-		act := p.faults.item(newItem(item, e.work))
 		if act.hold != nil {
 			act.hold.held = append(act.hold.held, body)
 			return errHeld
+		}
+		if i == 0 && len(e.items) > 1 && e.work != "" {
+			// The worker splits, and expects what it has split.
+			if err := p.addExpectations(e.work, len(e.items)); err != nil {
+				return err
+			}
 		}
 		for range 1 + act.repeat {
 			if !act.drop {
@@ -59,8 +58,6 @@ func (p *Platform) ingest(body []byte, faulty bool) error {
 	}
 	return nil
 }
-
-func (p *Platform) work(a *account, work string, item *dict) { p.workWith(a, work, item, action{}) }
 
 // workWith imports and reports one item. On generation 7 the items of a dead
 // work are skipped in silence.
