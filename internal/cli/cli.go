@@ -34,6 +34,7 @@ type grammar struct {
 	Check      checkCommand   `cmd:""`
 	Export     exportCommand  `cmd:""`
 	Health     healthCommand  `cmd:""`
+	Rooms      roomsCommand   `cmd:""`
 	VersionOf  versionCommand `cmd:"" name:"version"`
 	HelpOnThis helpCommand    `cmd:"" name:"help"`
 }
@@ -76,6 +77,8 @@ func Main(ctx context.Context, args, environ []string, _ io.Reader, stdout, stde
 		return g.Export.run(ctx, in)
 	case "health":
 		return g.Health.run(ctx, in)
+	case "rooms":
+		return g.Rooms.run(ctx, in)
 	case "version":
 		return g.VersionOf.run(in)
 	case "help":
