@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// certificate makes an authority and a certificate for 127.0.0.1 and localhost
+// certificate makes an authority and a certificate for the loopback addresses and localhost
 // that it has signed. It returns the authority as PEM.
 func certificate() (tls.Certificate, []byte, error) {
 	now := time.Now()
@@ -36,7 +36,7 @@ func certificate() (tls.Certificate, []byte, error) {
 	}
 	leaf := &x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
 		NotBefore:   now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
