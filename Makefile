@@ -14,15 +14,19 @@ help: ## show what can be done
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## build the static binary into build/
-	go build -trimpath -o build/matrix-connector ./cmd/matrix-connector
+build: ## build the static binary into build/, as it is released
+	go build -trimpath -ldflags="-s -w -buildid=" -o build/matrix-connector ./cmd/matrix-connector
+
+.PHONY: release
+release: ## build what is published of the commit into dist/; needs Go and git alone
+	@go run ./scripts/release -into dist
 
 .PHONY: demo
 demo: ## let a few people chat and export what they said to demo-out/; needs Go alone
 	@cd e2e && go run ./demo
 
 .PHONY: test
-test: setup vet unit race e2e ## everything, on real parts; installs what is missing
+test: setup vet unit race packaging e2e ## everything, on real parts; installs what is missing
 
 .PHONY: setup
 setup: ## install what the tests need
@@ -45,6 +49,21 @@ race: ## the same under the race detector
 .PHONY: e2e
 e2e: setup ## stories on Dendrite, Synapse, RabbitMQ and OpenCTI's own importer
 	cd e2e && go test -count=1 -parallel=4 -timeout=30m ./...
+
+# The second build shares nothing with the first but the commit. Its caches stay, so
+# that it takes minutes once and seconds later.
+.PHONY: reproduce
+reproduce: ## make the release twice, apart, and compare
+	@go run ./scripts/release -into build/reproduce/first -twice build/reproduce/second
+
+.PHONY: packaging
+packaging: setup reproduce ## check image, systemd unit, Kubernetes manifest and release
+	@scripts/packaging build/reproduce/first
+
+.PHONY: image
+image: ## build the container image, with its version; needs Docker
+	docker build --build-arg VERSION="$$(git describe --tags --always)" --build-arg COMMIT="$$(git rev-parse HEAD)" \
+	  --build-arg COMMITTED="$$(git show -s --format=%cI)" --tag matrix-connector:latest .
 
 .PHONY: fuzz
 fuzz: ## fuzz every target for FUZZTIME (30s)
