@@ -49,6 +49,8 @@ type Scene struct {
 	Env map[string]string
 	// Dir is the connector's working directory, which holds its store.
 	Dir string
+	// Program is what is run in place of the binary that is built here, if set.
+	Program []string
 	// The doors to the three parts. Shut ones are opened again at the end.
 	ToHomeserver, ToBroker, ToPlatform *parts.Gate
 
@@ -159,7 +161,7 @@ func (s *Scene) Unfetched(e id.EventID) { s.refused[e] = true }
 // Starts runs the connector, with args or else its default command.
 func (s *Scene) Starts(args ...string) *parts.Connector {
 	s.t.Helper()
-	run, err := parts.StartConnector(s.t.Context(), parts.ConnectorConfig{Dir: s.Dir, Args: args, Env: maps.Clone(s.Env)})
+	run, err := parts.StartConnector(s.t.Context(), parts.ConnectorConfig{Dir: s.Dir, Args: args, Env: maps.Clone(s.Env), Program: s.Program})
 	s.must(err)
 	s.run, s.runs = run, append(s.runs, run)
 	return run
