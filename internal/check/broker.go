@@ -59,6 +59,7 @@ func (d *delivering) broker(ctx context.Context) Line {
 	}
 	var err error
 	d.queue, err = d.probe.DialBroker(ctx)
+	d.brokerErr = err
 	step, failing := errors.AsType[*opencti.StepError](err)
 	says := at.Used
 	if at.TLS {
@@ -68,12 +69,8 @@ func (d *delivering) broker(ctx context.Context) Line {
 		says += " (the platform says " + at.Told + ")"
 	}
 	switch {
-	case failing && step.Step == opencti.StepQueue:
-		d.queueErr = err
-	case failing:
+	case failing && step.Step != opencti.StepQueue:
 		return facts(d.brokerless(says, at, step)).with("step", string(step.Step))
-	case err != nil:
-		return facts(failed(Broker, says+": "+brief(err), hintOf(err)))
 	case d.queue.Name == "":
 		l := warning(Broker, says+" can be reached; user and queue are known once the connector is registered",
 			"matrix-connector check --register registers it, as the first start does, and looks further")
@@ -130,7 +127,9 @@ func (d *delivering) waiting(context.Context) Line {
 	switch {
 	case d.settings.Connector.QueueProtocol == config.QueueAPI:
 		return skipped(Queue, "because messages go through the platform (CONNECTOR_QUEUE_PROTOCOL=api)")
-	case d.queueErr != nil:
+	case d.brokerErr != nil && q.Name == "":
+		return skipped(Queue, "because "+Broker+" failed")
+	case d.brokerErr != nil:
 		return failed(Queue, "the connector's queue "+q.Name+" is not there",
 			"matrix-connector check --register, or a start, makes it anew; if it stays away, look whether CONNECTOR_ID was deleted on the platform, or set MQ_VHOST").
 			with("name", q.Name)

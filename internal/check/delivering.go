@@ -22,8 +22,9 @@ type delivering struct {
 	probe *opencti.Probe
 	user  opencti.User
 	queue opencti.QueueState
-	// queueErr is a broker that is well but for the connector's queue.
-	queueErr error
+	// brokerErr is why the queue is not known; a [*opencti.StepError] at StepQueue
+	// where the broker is well but for the queue.
+	brokerErr error
 }
 
 func (d *delivering) steps() []step {
@@ -34,7 +35,7 @@ func (d *delivering) steps() []step {
 		{name: Markings, needs: []string{Platform}, ask: d.markings},
 		{name: Registered, needs: []string{Platform}, ask: d.connector},
 		{name: Broker, needs: []string{Platform, Registered}, ask: d.broker},
-		{name: Queue, needs: []string{Platform, Registered, Broker}, ask: d.waiting},
+		{name: Queue, needs: []string{Platform, Registered}, ask: d.waiting},
 		{name: Channels, needs: []string{Store, Platform}, ask: d.channels},
 	}
 }

@@ -114,6 +114,9 @@ func (r *reading) logIn(ctx context.Context) Line {
 func (r *reading) try(ctx context.Context) Line {
 	user := string(r.settings.Matrix.UserID)
 	trial, err := r.probe.Trial(ctx)
+	if err == nil {
+		r.trial = &trial
+	}
 	if trial.LeftErr != nil {
 		return warning(Login, "the password is right, but the device of this check could not be logged out: "+matrix.Brief(trial.LeftErr),
 			"log the device "+string(trial.Device)+" of MATRIX_USER_ID out in any Matrix client").with("user_id", user).with("left_device", string(trial.Device))
@@ -121,7 +124,6 @@ func (r *reading) try(ctx context.Context) Line {
 	if err != nil {
 		return r.refused(err)
 	}
-	r.trial = &trial
 	says := user + " can log in with its password; its device is made at the first start"
 	if r.login.Again {
 		return warning(Login, "the device "+string(r.login.Device)+" was logged out; the next start logs it in again with the password",

@@ -15,6 +15,9 @@ import (
 
 // rooms tells which rooms are read, which are left out, and who waits for the bot.
 func (r *reading) rooms(ctx context.Context) Line {
+	if r.trial == nil && r.login.Device == "" {
+		return skipped(Rooms, "because nobody is logged in")
+	}
 	joined, invites, err := r.membership(ctx)
 	if err != nil {
 		return failed(Rooms, "the bot's rooms: "+matrix.Brief(err), "try again, or ask who runs the homeserver of MATRIX_SERVER")

@@ -244,6 +244,9 @@ func brokerError(op string, err error) *Error {
 		}
 	case amqp.AccessRefused, amqp.NotAllowed:
 		out.Class = Unauthorized
+		if errors.Is(err, amqp.ErrVhost) {
+			out.Phrase = phraseVHost // it has the code of a wrong password
+		}
 	case amqp.NotFound:
 		out.Code = codeUnroutable // exchange or queue: the connector is not known any more
 	}

@@ -149,6 +149,7 @@ const (
 	phraseTooLarge    = "request entity too large"
 	phrasePartLimit   = "byte size limit"
 	phraseMarkings    = "missing markings"
+	phraseVHost       = "no access to the virtual host"
 
 	phraseIncompatible = "Incompatible element in bundle"
 )

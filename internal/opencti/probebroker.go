@@ -150,10 +150,10 @@ func stepOf(err error) BrokerStep {
 	}
 	e, ok := errors.AsType[*Error](err)
 	switch {
+	case ok && (e.Phrase == phraseVHost || e.Status == amqp.NotAllowed || e.Status == amqp.NotFound):
+		return StepVHost
 	case ok && e.Status == amqp.AccessRefused:
 		return StepLogin
-	case ok && (e.Status == amqp.NotAllowed || e.Status == amqp.NotFound):
-		return StepVHost
 	}
 	return StepAMQP
 }
