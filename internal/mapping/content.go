@@ -82,7 +82,7 @@ func title(post timeline.Post, words string) string {
 // words are what a message says, in plain text. A message without any says what it
 // is, so that the platform never shows an empty value.
 func words(post timeline.Post) string {
-	if strings.TrimSpace(post.Text) != "" && Inert(post.Text) != "" {
+	if len(paragraphs(post.Text)) > 0 {
 		return post.Text
 	}
 	switch {

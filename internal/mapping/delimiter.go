@@ -3,6 +3,7 @@ package mapping
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // delimiters escapes runs of a marker that could open emphasis (or be struck
@@ -102,11 +103,11 @@ func (p *paragraph) markers() {
 
 // marked reports whether a pair can arise.
 func (p *paragraph) marked() bool {
-	closing := strings.LastIndex(string(p.text), "==")
+	closing := strings.LastIndex(p.said, "==")
 	if closing < 0 {
 		return false
 	}
-	last := len([]rune(string(p.text)[:closing])) // index of the last "=="
+	last := utf8.RuneCountInString(p.said[:closing]) // index of the last "=="
 	for i, r := range p.text {
 		if r != '=' {
 			continue

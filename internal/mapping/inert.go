@@ -63,11 +63,34 @@ func paragraphs(text string) [][]string {
 var breaks = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\v", "\n", "\f", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n")
 
 func unifyBreaks(text string) string {
+	if simple(text, '\n') {
+		return text
+	}
 	return breaks.Replace(strings.ToValidUTF8(text, "\uFFFD"))
+}
+
+// simple reports whether a text is printable ASCII and the one more character, which
+// is true of most and needs no second look.
+func simple(text string, more byte) bool {
+	for i := range len(text) {
+		if c := text[i]; (c < ' ' || c >= 0x7f) && c != more {
+			return false
+		}
+	}
+	return true
+}
+
+// tidy reports whether a text is printable ASCII without blanks at its ends or beside
+// one another.
+func tidy(text string) bool {
+	return simple(text, ' ') && !strings.HasPrefix(text, " ") && !strings.HasSuffix(text, " ") && !strings.Contains(text, "  ")
 }
 
 // visible is a line as it can be seen. It is empty when nothing can.
 func visible(line string) string {
+	if tidy(line) {
+		return line
+	}
 	var b strings.Builder
 	b.Grow(len(line))
 	seen := false // anything but blanks
@@ -115,6 +138,9 @@ func hidden(r rune) bool {
 // line, blanks in a row as one, nothing invisible at its ends, at most limit
 // characters.
 func OneLine(text string, limit int) string {
+	if len(text) <= limit && tidy(text) {
+		return text
+	}
 	var b strings.Builder
 	count, blank := 0, false
 	for _, r := range unifyBreaks(text) {

@@ -11,7 +11,8 @@ import (
 // spans and links end with their paragraph at the latest, so that each one is
 // judged alone.
 type paragraph struct {
-	text  []rune // lines joined by '\n'
+	said  string // lines joined by '\n'
+	text  []rune // the same
 	mask  []bool // true: a backslash before this character
 	codes []span // to be written as code
 	coded []bool // true: inside one of codes
@@ -21,7 +22,8 @@ type paragraph struct {
 type span struct{ from, to int }
 
 func newParagraph(lines []string) *paragraph {
-	p := &paragraph{text: []rune(strings.Join(lines, "\n"))}
+	p := &paragraph{said: strings.Join(lines, "\n")}
+	p.text = []rune(p.said)
 	p.mask = make([]bool, len(p.text))
 	p.coded = make([]bool, len(p.text))
 	p.label = -1
@@ -45,6 +47,10 @@ func newParagraph(lines []string) *paragraph {
 // write writes the Markdown. Two blanks before a line's end make the break; unlike
 // a backslash they cannot be seen.
 func (p *paragraph) write(b *strings.Builder) {
+	if len(p.codes) == 0 && !slices.Contains(p.mask, true) {
+		b.WriteString(strings.ReplaceAll(p.said, "\n", "  \n"))
+		return
+	}
 	codes := p.codes
 	for i, r := range p.text {
 		if len(codes) > 0 && i == codes[0].from {
@@ -97,9 +103,16 @@ func (p *paragraph) lineStarts() {
 		for end < len(p.text) && p.text[end] != '\n' {
 			end++
 		}
-		p.lineStart(start, string(p.text[start:end]))
+		if begins(p.text[start]) {
+			p.lineStart(start, string(p.text[start:end]))
+		}
 		start = end + 1
 	}
+}
+
+// begins reports characters that can begin a block.
+func begins(r rune) bool {
+	return r >= '0' && r <= '9' || r < unicode.MaxASCII && strings.IndexByte("*_>#-+=|:`~[", byte(r)) >= 0
 }
 
 var (

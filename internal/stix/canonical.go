@@ -78,6 +78,14 @@ func appendString(b []byte, text string) []byte {
 	for i := 0; i < len(text); {
 		c := text[i]
 		if c < utf8.RuneSelf {
+			from := i
+			for i < len(text) && plain(text[i]) {
+				i++
+			}
+			if i > from {
+				b = append(b, text[from:i]...)
+				continue
+			}
 			switch {
 			case c == '"' || c == '\\':
 				b = append(b, '\\', c)
@@ -91,10 +99,8 @@ func appendString(b []byte, text string) []byte {
 				b = append(b, '\\', 'f')
 			case c == '\r':
 				b = append(b, '\\', 'r')
-			case c < ' ':
-				b = append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&0xF])
 			default:
-				b = append(b, c)
+				b = append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&0xF])
 			}
 			i++
 			continue
@@ -105,6 +111,9 @@ func appendString(b []byte, text string) []byte {
 	}
 	return append(b, '"')
 }
+
+// plain reports what stands for itself in a JSON string of ASCII.
+func plain(c byte) bool { return c >= ' ' && c < utf8.RuneSelf && c != '"' && c != '\\' }
 
 // appendNumber writes a number as ECMAScript's Number::toString does.
 func appendNumber(b []byte, number float64) ([]byte, error) {

@@ -2,6 +2,7 @@ package stix
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"golang.org/x/text/cases"
@@ -33,13 +34,13 @@ func (id ID) Type() string {
 // ChannelID is the id of a Channel with this name, which is folded: two names
 // that differ only in case or outer blanks are one id.
 func ChannelID(name string) ID {
-	return deterministic(TypeChannel, map[string]any{"name": fold(name)})
+	return deterministic(TypeChannel, "name", fold(name))
 }
 
 // IdentityID is the id of an Identity. Name and class are folded; the class keeps
 // its outer blanks, as in OpenCTI's own client.
 func IdentityID(class, name string) ID {
-	return deterministic(TypeIdentity, map[string]any{"identity_class": lower(class), "name": fold(name)})
+	return deterministic(TypeIdentity, "identity_class", lower(class), "name", fold(name))
 }
 
 // IndividualID is the id of an Identity of class "individual", whose name is
@@ -48,46 +49,55 @@ func IndividualID(name string) ID { return IdentityID(ClassIndividual, name) }
 
 // MediaContentID is the id of a Media-Content with this url, taken as it is.
 func MediaContentID(url string) ID {
-	return deterministic(TypeMediaContent, map[string]any{"url": url})
+	return deterministic(TypeMediaContent, "url", url)
 }
 
 // RelationshipID is the id of a relationship. dates are its start time and, after
 // that, its stop time, as they stand in the object: the text is hashed, so that
 // only the form of [Timestamp] gives the id that the platform computes.
 func RelationshipID(kind string, source, target ID, dates ...string) ID {
-	input := map[string]any{"relationship_type": kind, "source_ref": string(source), "target_ref": string(target)}
+	properties := []string{"relationship_type", kind, "source_ref", string(source)}
 	for i, key := range []string{"start_time", "stop_time"} {
 		if i < len(dates) {
-			input[key] = dates[i]
+			properties = append(properties, key, dates[i])
 		}
 	}
-	return deterministic(TypeRelationship, input)
+	return deterministic(TypeRelationship, append(properties, "target_ref", string(target))...)
 }
 
 // LabelID is the id of a label, taken as it is. The platform folds labels, so only
 // a folded value has the same id everywhere ([Label]).
-func LabelID(value string) ID { return deterministic("label", map[string]any{"value": value}) }
+func LabelID(value string) ID { return deterministic("label", "value", value) }
 
 // Label is a label as the platform keeps it: lower-case, without outer blanks.
 func Label(value string) string { return fold(value) }
 
 // ReferenceID is the id of an external reference with a url.
 func ReferenceID(url string) ID {
-	return deterministic("external-reference", map[string]any{"url": url})
+	return deterministic("external-reference", "url", url)
 }
 
 // SourceReferenceID is the id of an external reference without a url.
 func SourceReferenceID(source, externalID string) ID {
-	return deterministic("external-reference", map[string]any{"source_name": source, "external_id": externalID})
+	return deterministic("external-reference", "external_id", externalID, "source_name", source)
 }
 
-// deterministic hashes the canonical JSON of the contributing properties.
-func deterministic(kind string, properties map[string]any) ID {
-	canonical, err := Canonical(properties)
-	if err != nil {
-		panic(err) // only strings get here
+// deterministic hashes the canonical JSON of the contributing properties: keys, in
+// the order of [Canonical], each with its text.
+func deterministic(kind string, properties ...string) ID {
+	canonical := make([]byte, 0, 256)
+	for i, text := range properties {
+		switch {
+		case i == 0:
+			canonical = append(canonical, '{')
+		case i%2 == 0:
+			canonical = append(canonical, ',')
+		default:
+			canonical = append(canonical, ':')
+		}
+		canonical = appendString(canonical, text)
 	}
-	return ID(kind + "--" + uuid.NewSHA1(namespace, canonical).String())
+	return ID(kind + "--" + uuid.NewSHA1(namespace, append(canonical, '}')).String())
 }
 
 // fold is what Python's name.lower().strip() gives.
@@ -95,7 +105,14 @@ func fold(text string) string { return strings.TrimFunc(lower(text), blank) }
 
 // lower is Python's str.lower, which knows the final sigma and turns İ into two
 // code points. A Caser keeps state, so each call has its own.
-func lower(text string) string { return cases.Lower(language.Und).String(text) }
+func lower(text string) string {
+	for i := range len(text) {
+		if text[i] >= utf8.RuneSelf {
+			return cases.Lower(language.Und).String(text)
+		}
+	}
+	return strings.ToLower(text)
+}
 
 // blank is the set that Python's str.strip removes. Go's unicode.IsSpace lacks
 // U+001C to U+001F.
