@@ -126,9 +126,26 @@ func untrusted(err error) bool {
 	return ok
 }
 
+// decodeData reads an answer that holds data and nothing else, in one pass. It reports
+// false, and says nothing of out, for every other one.
+func decodeData(text []byte, out any) bool {
+	if !bytes.HasPrefix(text, []byte(`{"data":{`)) || len(text) > maxAnswerBytes {
+		return false
+	}
+	body := struct {
+		Data   any             `json:"data"`
+		Errors json.RawMessage `json:"errors"`
+		Error  json.RawMessage `json:"error"`
+	}{Data: out}
+	return json.Unmarshal(text, &body) == nil && body.Errors == nil && body.Error == nil
+}
+
 // decodeAnswer reads errors[] whatever the status says: 6.7.5 sends some with
 // HTTP 500.
 func decodeAnswer(op string, resp *http.Response, text []byte, out any) error {
+	if resp.StatusCode == http.StatusOK && out != nil && decodeData(text, out) {
+		return nil
+	}
 	var body struct {
 		Data   json.RawMessage `json:"data"`
 		Errors []answer        `json:"errors"`
