@@ -3,10 +3,12 @@ package connector
 import "time"
 
 // rhythm times the questions that are asked about a batch on its way, by how long
-// the last ones took: a sink needs 100 ms an object or none at all, and what it
+// the last one took: a sink needs 100 ms an object or none at all, and what it
 // answers before it has come to an end is work for both sides that tells nothing.
 type rhythm struct {
-	each time.Duration // of an object of the last batches; 0: nothing is known yet
+	took    time.Duration // by the last batch; 0: nothing is known yet
+	objects int           // of it
+	sooner  uint          // how often in a row a batch was done at the first question
 }
 
 // The shortest and the longest wait between two questions.
@@ -15,12 +17,19 @@ const (
 	longestQuiet = 2 * time.Second
 )
 
+// expected is how long so many objects should take. A small batch tells little about
+// a large one: much of its time is nobody's work.
+func (r *rhythm) expected(objects int) time.Duration {
+	times := min(float64(objects)/float64(max(r.objects, 1)), 4)
+	return time.Duration(times * float64(r.took))
+}
+
 // wait is how long to wait before the next question about so many objects that were
 // sent a while ago. The first one comes when the batch should be done; those that
 // follow are an eighth of the time apart that has passed, a quarter while nothing is
 // known, two seconds at most.
 func (r *rhythm) wait(objects int, since time.Duration, asked int) time.Duration {
-	expected := r.each * time.Duration(objects)
+	expected := r.expected(objects)
 	switch {
 	case since < expected:
 		return min(expected-since, longestQuiet)
@@ -33,13 +42,15 @@ func (r *rhythm) wait(objects int, since time.Duration, asked int) time.Duration
 }
 
 // done notes that a question found the batch done, so long after it was sent, and
-// that the question before it did not, last before that. Where there was none before
-// nobody knows how much earlier it was done: the next batch is asked for sooner.
+// that the question before it did not, last before that. Where there was none before,
+// nobody knows how much earlier it was done: the next batch is asked for sooner, and
+// sooner by more each time.
 func (r *rhythm) done(objects int, took, last time.Duration, asked int) {
-	if asked == 0 {
-		took -= took / 8
-	} else {
-		took -= last / 2
+	r.objects = max(objects, 1)
+	if asked > 0 {
+		r.took, r.sooner = max(took-last/2, 0), 0
+		return
 	}
-	r.each = max(took, 0) / time.Duration(max(objects, 1))
+	r.took = max(took, 0) - max(took, 0)>>max(3-min(r.sooner, 2), 1)
+	r.sooner++
 }
