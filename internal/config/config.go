@@ -20,7 +20,7 @@ type Config struct {
 // directory.
 type OpenCTI struct {
 	// Address of the platform, with the base path if it has one, without `/graphql`.
-	URL URL `env:"OPENCTI_URL" need:"platform"`
+	URL URL `env:"OPENCTI_URL" example:"https://opencti.example.org" need:"platform"`
 	// Token of the user that the connector acts as.
 	Token Secret `env:"OPENCTI_TOKEN" need:"platform"`
 	// Whether the platform's certificate is verified: `true`, `false`, or the path of a file with the certificates to trust.
@@ -28,16 +28,16 @@ type OpenCTI struct {
 	// Log lines as JSON. Off, or on a terminal, they are plain text.
 	JSONLogging bool `env:"OPENCTI_JSON_LOGGING" default:"true"`
 	// Headers added to every call of the platform, as `name:value;name2:value2`.
-	CustomHeaders Headers `env:"OPENCTI_CUSTOM_HEADERS" for:"platform"`
+	CustomHeaders Headers `env:"OPENCTI_CUSTOM_HEADERS" example:"X-Team:intel;X-Zone:dmz" for:"platform"`
 	// Client certificate towards the platform, as PEM text or the path of a file.
-	ClientCert string `env:"OPENCTI_CLIENT_CERT" for:"platform"`
+	ClientCert string `env:"OPENCTI_CLIENT_CERT" example:"/etc/ssl/connector.pem" for:"platform"`
 	// Key of that certificate, as PEM text or the path of a file.
 	ClientKey Secret `env:"OPENCTI_CLIENT_KEY" for:"platform"`
 }
 
 // Connector is what the platform calls this connector.
 type Connector struct {
-	// A UUID of your own making, without underscores; the connector is known by it for ever.
+	// A UUID of your own making (`uuidgen`), without underscores; the connector is known by it for ever.
 	ID ConnectorID `env:"CONNECTOR_ID" need:"platform"`
 	// The kind of connector; there is only this one.
 	Type ConnectorType `env:"CONNECTOR_TYPE" default:"EXTERNAL_IMPORT"`
@@ -48,7 +48,7 @@ type Connector struct {
 	// `debug`, `info`, `warning` or `error`.
 	LogLevel LogLevel `env:"CONNECTOR_LOG_LEVEL" default:"info"`
 	// Written on objects when set: 0 to 100, or 1 to 4 for the platform's former steps 15, 50, 75 and 85. The platform caps it by the token's user.
-	ConfidenceLevel Confidence `env:"CONNECTOR_CONFIDENCE_LEVEL" for:"platform"`
+	ConfidenceLevel Confidence `env:"CONNECTOR_CONFIDENCE_LEVEL" example:"75" for:"platform"`
 	// Size of the connector's queue, in MB, that the platform shows as its bound. One batch at a time is sent, so that it is never near.
 	QueueThreshold int `env:"CONNECTOR_QUEUE_THRESHOLD" default:"500" min:"1" max:"1000000" for:"platform"`
 	// How messages reach the platform's workers: `amqp`, or `api` where the broker cannot be reached, which is weaker.
@@ -58,25 +58,25 @@ type Connector struct {
 	// The port that they are served at.
 	MetricsPort int `env:"CONNECTOR_METRICS_PORT" default:"9095" min:"1" max:"65535"`
 	// The address that they are served at, such as `127.0.0.1`. All addresses of the machine, unless set, as OpenCTI's own client does.
-	MetricsAddress ListenAddress `env:"CONNECTOR_METRICS_ADDRESS"`
+	MetricsAddress ListenAddress `env:"CONNECTOR_METRICS_ADDRESS" example:"127.0.0.1"`
 	// What the names of metrics start with.
-	MetricsNamespace MetricName `env:"CONNECTOR_METRICS_NAMESPACE"`
+	MetricsNamespace MetricName `env:"CONNECTOR_METRICS_NAMESPACE" example:"opencti"`
 	// What the names of metrics go on with.
-	MetricsSubsystem MetricName `env:"CONNECTOR_METRICS_SUBSYSTEM"`
+	MetricsSubsystem MetricName `env:"CONNECTOR_METRICS_SUBSYSTEM" example:"matrix"`
 }
 
 // Matrix is the account that reads, and what it reads.
 type Matrix struct {
 	// The homeserver: its URL, or a server name, whose `.well-known` file is then asked.
-	Server Homeserver `env:"MATRIX_SERVER" need:"always"`
+	Server Homeserver `env:"MATRIX_SERVER" example:"https://matrix.example.org" need:"always"`
 	// The bot's full Matrix id, such as `@octi:example.org`.
-	UserID UserID `env:"MATRIX_USER_ID" need:"always"`
+	UserID UserID `env:"MATRIX_USER_ID" example:"@octi:example.org" need:"always"`
 	// The bot's password, used once: its device is kept in the store.
 	Password Secret `env:"MATRIX_PASSWORD" need:"login"`
 	// Instead of the password: a token made for this connector alone.
 	AccessToken Secret `env:"MATRIX_ACCESS_TOKEN"`
 	// Client certificate towards the homeserver, as PEM text or the path of a file.
-	ClientCert string `env:"MATRIX_CLIENT_CERT"`
+	ClientCert string `env:"MATRIX_CLIENT_CERT" example:"/etc/ssl/connector.pem"`
 	// Key of that certificate, as PEM text or the path of a file.
 	ClientKey Secret `env:"MATRIX_CLIENT_KEY"`
 	// Name of the bot's device, as others see it.
@@ -84,7 +84,7 @@ type Matrix struct {
 	// Recovery key or passphrase of the bot's account: it cross-signs the device and opens the key backup.
 	RecoveryKey Secret `env:"MATRIX_RECOVERY_KEY" later:"true"`
 	// File that takes the recovery key of an identity that is made anew, when nobody sits at a terminal.
-	RecoveryKeyOut string `env:"MATRIX_RECOVERY_KEY_OUT" later:"true"`
+	RecoveryKeyOut string `env:"MATRIX_RECOVERY_KEY_OUT" example:"./recovery-key.txt" later:"true"`
 	// Folder of the database and of files on their way. Keep it on a volume: it holds the bot's device.
 	StorePath string `env:"MATRIX_STORE_PATH" default:"./store"`
 	// Seals what is secret in the store. Without it a key file is made inside the store, and a stolen disk can be read.
@@ -96,17 +96,17 @@ type Matrix struct {
 	// How far back history is imported: a date, a time, a duration before the start such as `P30D`, or `none` for new messages only.
 	ImportStartDate Start `env:"MATRIX_IMPORT_START_DATE" default:"P30D"`
 	// Who may invite the bot: Matrix ids or patterns, such as `@alice:example.org,*:example.org`. Nobody, unless set; other invites stay pending.
-	InviteFrom SenderPatterns `env:"MATRIX_INVITE_FROM"`
+	InviteFrom SenderPatterns `env:"MATRIX_INVITE_FROM" example:"@alice:example.org,*:example.org"`
 	// The rooms to import, by id, alias or pattern. All rooms of the bot, unless set.
-	Rooms RoomPatterns `env:"MATRIX_ROOMS"`
-	// Rules for some rooms, in the place of a list of rooms; see below.
+	Rooms RoomPatterns `env:"MATRIX_ROOMS" example:"!abc:example.org,#ops-*:example.org"`
+	// Rules for some rooms, in the place of a list of rooms. The first rule that fits a room holds.
 	RoomRules []RoomRule `key:"matrix.rooms"`
 	// The rooms to leave out, by id, alias or pattern.
-	RoomsExclude RoomPatterns `env:"MATRIX_ROOMS_EXCLUDE"`
+	RoomsExclude RoomPatterns `env:"MATRIX_ROOMS_EXCLUDE" example:"#random:example.org"`
 	// The largest file that is fetched; a larger one is described only. `0` fetches none.
 	AttachmentMaxSize Bytes `env:"MATRIX_ATTACHMENT_MAX_SIZE" default:"100MiB"`
 	// Media types of the files that are fetched, such as `image/*,application/pdf`. All, unless set.
-	AttachmentTypes MediaPatterns `env:"MATRIX_ATTACHMENT_TYPES"`
+	AttachmentTypes MediaPatterns `env:"MATRIX_ATTACHMENT_TYPES" example:"image/*,application/pdf"`
 	// Let the platform's own file importers run on attachments.
 	AutoImportFiles bool `env:"MATRIX_AUTO_IMPORT_FILES" default:"false" for:"platform"`
 	// What becomes of a message that is deleted in Matrix: `mask` replaces its text by a notice, `delete` deletes the object, `keep` marks it with a label.
@@ -121,21 +121,21 @@ type Matrix struct {
 // registers. None of it is usually needed.
 type MQ struct {
 	// The broker's host, where it is not the one that the platform names.
-	Host string `env:"MQ_HOST" for:"platform"`
+	Host string `env:"MQ_HOST" example:"rabbitmq.example.org" for:"platform"`
 	// The broker's port.
-	Port int `env:"MQ_PORT" min:"1" max:"65535" for:"platform"`
+	Port int `env:"MQ_PORT" example:"5671" min:"1" max:"65535" for:"platform"`
 	// The broker's virtual host.
-	VHost string `env:"MQ_VHOST" for:"platform"`
+	VHost string `env:"MQ_VHOST" example:"/" for:"platform"`
 	// Whether the broker is spoken to over TLS.
-	UseSSL *bool `env:"MQ_USE_SSL" for:"platform"`
+	UseSSL *bool `env:"MQ_USE_SSL" example:"true" for:"platform"`
 	// User at the broker.
-	User string `env:"MQ_USER" for:"platform"`
+	User string `env:"MQ_USER" example:"connector" for:"platform"`
 	// Password at the broker.
 	Pass Secret `env:"MQ_PASS" for:"platform"`
 	// Certificates to trust, as PEM text or the path of a file.
-	SSLCA string `env:"MQ_USE_SSL_CA" for:"platform"`
+	SSLCA string `env:"MQ_USE_SSL_CA" example:"/etc/ssl/private-ca.pem" for:"platform"`
 	// Client certificate, as PEM text or the path of a file.
-	SSLCert string `env:"MQ_USE_SSL_CERT" for:"platform"`
+	SSLCert string `env:"MQ_USE_SSL_CERT" example:"/etc/ssl/connector.pem" for:"platform"`
 	// Key of the client certificate, as PEM text or the path of a file.
 	SSLKey Secret `env:"MQ_USE_SSL_KEY" for:"platform"`
 	// Passphrase of that key.

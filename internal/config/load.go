@@ -121,18 +121,11 @@ func cureOf(s *setting) string {
 		return "make a UUID of your own with uuidgen, set CONNECTOR_ID to it, and keep it"
 	}
 	cure := "set " + s.name()
-	if example, ok := examples[s.name()]; ok {
-		cure += ", e.g. " + s.name() + "=" + example
+	if s.example != "" {
+		cure += ", e.g. " + s.name() + "=" + s.example
 	}
 	if s.secret {
 		cure += ", or let " + s.name() + fileSuffix + " name a file that holds it"
 	}
 	return cure
-}
-
-// examples are values for the settings that have no default.
-var examples = map[string]string{
-	"OPENCTI_URL":    "https://opencti.example.org",
-	"MATRIX_SERVER":  "https://matrix.example.org",
-	"MATRIX_USER_ID": "@octi:example.org",
 }

@@ -27,6 +27,7 @@ const (
 // row is one setting of the manual.
 type row struct {
 	variable, key, def, meaning, need string
+	example, section                  string
 	kind                              reflect.Type
 	min, max                          string
 	secret, later                     bool
@@ -65,7 +66,8 @@ func rowOf(t *testing.T, comments map[string]string, group reflect.Type, section
 	variable, _, _ := strings.Cut(f.Tag.Get("env"), ",")
 	r := row{
 		variable: variable, key: f.Tag.Get("key"), def: f.Tag.Get("default"), need: f.Tag.Get("need"), later: f.Tag.Get("later") != "",
-		kind: f.Type, min: f.Tag.Get("min"), max: f.Tag.Get("max"), meaning: comments[group.Name()+"."+f.Name],
+		kind: f.Type, section: section, example: f.Tag.Get("example"),
+		min: f.Tag.Get("min"), max: f.Tag.Get("max"), meaning: comments[group.Name()+"."+f.Name],
 	}
 	if variable == "" && r.key == "" {
 		return row{}, false
@@ -179,14 +181,7 @@ say is as for all rooms. ` + "`MATRIX_ROOMS` and `MATRIX_ROOMS_EXCLUDE`" + ` dec
 
 ` + "```yaml" + `
 matrix:
-  rooms:
-    - room: "#hr:example.org"
-      skip: true
-    - room: ["#ops-*:example.org", "!abc:example.org"]
-      tlp: RED
-      labels: [phishing, ops]
-      import_start_date: P1Y
-` + "```" + `
+` + sampleRules + "```" + `
 
 ` + ruleTable(ruleRows(t)) + "\n"
 }

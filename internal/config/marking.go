@@ -14,6 +14,10 @@ const (
 	TLPRed         TLP = "RED"
 )
 
+func (TLP) choices() []string {
+	return []string{string(TLPClear), string(TLPGreen), string(TLPAmber), string(TLPAmberStrict), string(TLPRed)}
+}
+
 // UnmarshalText takes a level in any case, with or without "TLP:", with +, _, - or
 // a blank before STRICT, and WHITE for CLEAR. Anything else stops the start:
 // guessing a marking could publish what is confidential.

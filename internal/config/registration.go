@@ -26,6 +26,8 @@ func (c *ConnectorID) UnmarshalText(text []byte) error {
 // ConnectorType is the kind of connector, always EXTERNAL_IMPORT.
 type ConnectorType string
 
+func (ConnectorType) choices() []string { return []string{"EXTERNAL_IMPORT"} }
+
 // UnmarshalText refuses any other kind.
 func (c *ConnectorType) UnmarshalText(text []byte) error {
 	if !strings.EqualFold(string(text), "EXTERNAL_IMPORT") {
@@ -75,6 +77,8 @@ type LogLevel slog.Level
 
 // Level is the level for slog.
 func (l LogLevel) Level() slog.Level { return slog.Level(l) }
+
+func (LogLevel) choices() []string { return []string{"debug", "info", "warning", "error"} }
 
 // UnmarshalText takes pycti's names, in any case.
 func (l *LogLevel) UnmarshalText(text []byte) error {

@@ -85,22 +85,6 @@ func TestTheSampleEnvironmentFilledInIsComplete(t *testing.T) {
 func TestTheSampleOfYAMLFilledInIsComplete(t *testing.T) {
 	sample := readRoot(t, "config.yml.sample")
 	checkAnswers(t, mustLoad(t, config.Input{Folders: []string{folder(t, "config.yml", filled(t, sample, answers...))}}))
-
-	// With everything that is commented out in force, every key is known as well.
-	var all []string
-	for line := range strings.Lines(filled(t, sample, answers...)) {
-		bare, commented := strings.CutPrefix(strings.TrimSpace(line), "# ")
-		key, _, ok := strings.Cut(strings.TrimSpace(bare), ":")
-		if commented && ok && !strings.Contains(key, " ") && key != "access_token" && key != "store_key_file" {
-			line = strings.Replace(line, "# ", "", 1)
-		}
-		all = append(all, line)
-	}
-	text := strings.Join(all, "")
-	c := mustLoad(t, config.Input{Folders: []string{folder(t, "config.yml", text)}})
-	if c.MQ.Port != 5671 || len(c.Matrix.Rooms) != 2 || c.Connector.ConfidenceLevel.Level != 75 {
-		t.Errorf("commented settings were not read: %+v", c)
-	}
 }
 
 var now = time.Date(2026, 3, 31, 12, 0, 0, 0, time.UTC)

@@ -17,6 +17,7 @@ type setting struct {
 	env     []string // the variable, then other spellings of it
 	key     string   // in config.yml, empty for none
 	def     string
+	example string // what a value looks like, where there is no default
 	secret  bool
 	always  bool // required
 	onPlat  bool // required towards a platform
@@ -44,7 +45,7 @@ func settings(c *Config) []setting {
 				continue
 			}
 			s := setting{
-				env: strings.Split(tag.Get("env"), ","), def: tag.Get("default"), field: group.Field(j),
+				env: strings.Split(tag.Get("env"), ","), def: tag.Get("default"), example: tag.Get("example"), field: group.Field(j),
 				always: tag.Get("need") == "always", onPlat: tag.Get("need") == "platform",
 			}
 			s.forPlat = s.onPlat || tag.Get("for") == "platform"

@@ -1,0 +1,11 @@
+package config
+
+import "reflect"
+
+// Choices are the values that a type of settings can have; none where it is open.
+func Choices(t reflect.Type) []string {
+	if c, ok := reflect.Zero(t).Interface().(interface{ choices() []string }); ok {
+		return c.choices()
+	}
+	return nil
+}
