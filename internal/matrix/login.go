@@ -6,9 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
-	"net/url"
-	"strings"
 	"time"
 
 	"maunium.net/go/mautrix"
@@ -65,35 +62,6 @@ func (a *Account) open(ctx context.Context) error {
 		return err
 	}
 	return a.claimDevice(ctx)
-}
-
-// discover finds the URL of the client-server API.
-func (a *Account) discover(ctx context.Context) (string, error) {
-	name := strings.TrimSuffix(strings.TrimSpace(a.config.Homeserver), "/")
-	if strings.Contains(name, "://") {
-		u, err := url.Parse(name)
-		if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-			return "", a.refused(ReasonServer, err)
-		}
-		return name, nil
-	}
-	if name == "" || strings.ContainsAny(name, "/?#@ ") {
-		return "", a.refused(ReasonServer, nil)
-	}
-	ctx, cancel := within(ctx)
-	defer cancel()
-	known, err := mautrix.DiscoverClientAPIWithClient(ctx, &http.Client{Transport: a.transport()}, name)
-	if err != nil {
-		return "", fmt.Errorf("discover homeserver of %s: %w", name, err)
-	}
-	if known == nil {
-		return "https://" + name, nil // no .well-known: the name itself (spec: IGNORE, then prompt)
-	}
-	u, err := url.Parse(known.Homeserver.BaseURL)
-	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return "", a.refused(ReasonDiscovery, err)
-	}
-	return strings.TrimSuffix(known.Homeserver.BaseURL, "/"), nil
 }
 
 // refused makes the error that a person has to cure.
