@@ -1,6 +1,7 @@
 package connector
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/matrix-connector/matrix-connector/internal/config"
@@ -25,4 +26,24 @@ func (c *Connector) reach(o *opencti.Config) (err error) {
 	}
 	o.MQ.Explain = network.ExplainBroker
 	return nil
+}
+
+// unreachable reports whether nothing but a person can cure why a peer is not
+// reached: a certificate that is not trusted, a proxy that wants a password. It ends
+// a start; what was reached once is waited for, since certificates are renewed.
+func unreachable(err error) bool {
+	e, ok := errors.AsType[*network.Error](err)
+	return ok && e.Lasting()
+}
+
+// hintOf is what an error says a person can do; empty where it says nothing.
+func hintOf(err error) string {
+	h, ok := errors.AsType[interface {
+		error
+		Hint() string
+	}](err)
+	if !ok {
+		return ""
+	}
+	return h.Hint()
 }

@@ -64,8 +64,13 @@ func (p *pace) after(ctx context.Context, err error, c classified) time.Duration
 		if c.class == "unauthorized" || c.class == "permanent" {
 			level = slog.LevelError
 		}
-		p.log.Log(ctx, level, "failed, will try again", slog.String("operation", p.what),
-			slog.String("class", c.class), slog.Duration("delay", wait), slog.Any("err", err))
+		attrs := []slog.Attr{
+			slog.String("operation", p.what), slog.String("class", c.class), slog.Duration("delay", wait), slog.Any("err", err),
+		}
+		if hint := hintOf(err); hint != "" {
+			attrs = append(attrs, slog.String("hint", hint))
+		}
+		p.log.LogAttrs(ctx, level, "failed, will try again", attrs...)
 	}
 	return wait
 }

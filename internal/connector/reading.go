@@ -87,7 +87,7 @@ func (c *Connector) loop(name string, turn func(context.Context) (bool, error)) 
 func (c *Connector) openAccount(ctx context.Context) error {
 	err := c.insist(ctx, "log in", func() error { return c.account.Open(ctx) }, func(err error) bool {
 		class := classify(err).class
-		return class == "permanent" || class == "unauthorized"
+		return class == "permanent" || class == "unauthorized" || unreachable(err)
 	})
 	if err == nil {
 		c.vitals.set(func(v *vitals) { v.loggedIn = true })
