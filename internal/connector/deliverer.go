@@ -17,6 +17,10 @@ import (
 // it 10 to 15 seconds (opencti.md §12.7).
 const maxObjects = 100
 
+// maxRows is how many rows are looked up for a batch: a post is two objects, so that
+// more of them would be composed in vain.
+const maxRows = maxObjects / 2
+
 // deliverer brings what is due to the sink, one batch at a time. It has one
 // goroutine and no lock.
 type deliverer struct {
@@ -127,11 +131,8 @@ func (d *deliverer) send(ctx context.Context, parcels []parcel) error {
 	if err := d.sink.Publish(ctx, receipt, d.flight.bundle); err != nil {
 		return d.unpublished(ctx, err)
 	}
-	if err := d.ledger.Published(ctx, receipt); err != nil {
-		return fmt.Errorf("store publication: %w", err)
-	}
 	d.counts().Published(objects, d.now().Sub(d.flight.sentAt))
-	d.rows = min(maxObjects, d.rows*2)
+	d.rows = min(maxRows, d.rows*2)
 	d.log.DebugContext(ctx, "batch published", slog.String("work_id", receipt), slog.Int("count", objects))
 	return nil
 }

@@ -16,7 +16,7 @@ type Deliverer struct{ d *deliverer }
 
 func NewDeliverer(l *ledger.Ledger, st *store.Store, s Sink, m *mapping.Mapper, now func() time.Time) *Deliverer {
 	return &Deliverer{&deliverer{
-		ledger: l, store: st, sink: s, mapper: m, log: slog.New(slog.DiscardHandler), now: now, rows: maxObjects,
+		ledger: l, store: st, sink: s, mapper: m, log: slog.New(slog.DiscardHandler), now: now, rows: maxRows,
 	}}
 }
 

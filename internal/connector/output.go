@@ -61,7 +61,7 @@ func (c *Connector) deliver(ctx context.Context) error {
 		return err
 	}
 	deliverer := &deliverer{
-		ledger: c.ledger, store: c.store, sink: c.out.sink(), mapper: c.mapper, log: c.log, now: c.now, rows: maxObjects,
+		ledger: c.ledger, store: c.store, sink: c.out.sink(), mapper: c.mapper, log: c.log, now: c.now, rows: maxRows,
 		vitals: c.vitals,
 	}
 	attacher := &attacher{ledger: c.ledger, store: c.store, sink: c.out.sink(), mapper: c.mapper, log: c.log, vitals: c.vitals}
