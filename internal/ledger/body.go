@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-
-	"github.com/matrix-connector/matrix-connector/internal/timeline"
 )
 
 // body is what of an event is sealed.
@@ -30,10 +28,6 @@ const (
 )
 
 var errBody = errors.New("damaged event body")
-
-func bodyOf(e timeline.Event) body {
-	return body{raw: e.Raw, content: e.Content, senderName: e.SenderName, roomName: e.RoomName, stateKey: e.StateKey}
-}
 
 // encode writes a body. The content of a plain event is a part of what was received
 // and is not written twice.

@@ -38,13 +38,15 @@ type eventRow struct {
 	reason, cause string
 	session       id.SessionID
 	senderKey     id.SenderKey
-	bare          bool // there is no body: content was kept out, or dropped with its names
+	bare          bool // nothing is sealed: content was kept out
 	dropped       bool // content was dropped; only the names are left
+	within        bool // content, if any, stands in the row itself, as in the former version
 }
 
 // eventColumns are what scanEvent reads, of ledger_event e joined to ledger_room r.
 const eventColumns = `e.id, e.room, r.room, e.event, e.target, e.sender, e.type, e.state, e.reason, e.cause,
-	e.sent, e.received, e.live, e.trust, e.session, e.sender_key, e.dropped, e.body_sealed`
+	e.sent, e.received, e.live, e.trust, e.session, e.sender_key, e.dropped, e.body_sealed,
+	(SELECT c.sealed FROM ledger_content c WHERE c.event = e.id)`
 
 // scanEvent reads a row. A body that does not open or decode is an error: it means
 // that the file was damaged or tampered with.
@@ -52,46 +54,78 @@ func (l *Ledger) scanEvent(row dbutil.Scannable) (eventRow, error) {
 	var (
 		r              eventRow
 		sent, received int64
-		sealed         []byte
+		names, content []byte // sealed
 	)
 	e := &r.event
 	if err := row.Scan(&r.id, &r.room, &e.Room, &e.ID, &e.Target, &e.Sender, &e.Type, &r.state, &r.reason, &r.cause,
-		&sent, &received, &e.Live, &e.Trust, &r.session, &r.senderKey, &r.dropped, &sealed); err != nil {
+		&sent, &received, &e.Live, &e.Trust, &r.session, &r.senderKey, &r.dropped, &names, &content); err != nil {
 		return eventRow{}, err
 	}
 	e.Sent, e.Received = time.UnixMilli(sent).UTC(), time.UnixMilli(received).UTC()
-	if sealed == nil {
+	if names == nil {
 		r.bare = true
 		return r, nil
 	}
-	plain, err := l.store.Unseal(sealed, eventPlace(e.Room, e.ID))
+	b, err := l.openBody(names, eventPlace(e.Room, e.ID))
 	if err != nil {
-		return r, fmt.Errorf("read event: %w", err)
+		return r, err
 	}
-	b, err := decodeBody(plain)
-	if err != nil {
-		return r, fmt.Errorf("read event: %w", err)
+	e.SenderName, e.RoomName, e.StateKey = b.senderName, b.roomName, b.stateKey
+	if r.within = content == nil; !r.within {
+		if b, err = l.openBody(content, contentPlace(e.Room, e.ID)); err != nil {
+			return r, err
+		}
 	}
-	e.Raw, e.Content, e.SenderName, e.RoomName, e.StateKey = b.raw, b.content, b.senderName, b.roomName, b.stateKey
+	e.Raw, e.Content = b.raw, b.content
 	return r, nil
 }
 
-// eventPlace is what the sealed body of an event is bound to.
+func (l *Ledger) openBody(sealed []byte, place string) (body, error) {
+	plain, err := l.store.Unseal(sealed, place)
+	if err != nil {
+		return body{}, fmt.Errorf("read event: %w", err)
+	}
+	b, err := decodeBody(plain)
+	return b, wrap("read event", err)
+}
+
+// eventPlace and contentPlace are what the sealed parts of an event are bound to: its
+// names, and what was received.
 func eventPlace(room id.RoomID, event id.EventID) string {
 	return "event " + string(room) + " " + string(event)
 }
 
-// sealBody gives nil for an event whose content is kept out.
-func (l *Ledger) sealBody(r *eventRow) ([]byte, error) {
+func contentPlace(room id.RoomID, event id.EventID) string {
+	return "content " + string(room) + " " + string(event)
+}
+
+// sealNames gives nil for an event whose content is kept out.
+func (l *Ledger) sealNames(r *eventRow) ([]byte, error) {
 	if r.bare {
 		return nil, nil
 	}
-	return l.store.Seal(bodyOf(r.event).encode(), eventPlace(r.event.Room, r.event.ID))
+	b := body{senderName: r.event.SenderName, roomName: r.event.RoomName, stateKey: r.event.StateKey}
+	return l.store.Seal(b.encode(), eventPlace(r.event.Room, r.event.ID))
+}
+
+// writeContent stores what was received, in place of what may be there.
+func (l *Ledger) writeContent(ctx context.Context, r *eventRow) error {
+	if r.bare {
+		_, err := l.run(ctx, "DELETE FROM ledger_content WHERE event = ?", r.id)
+		return wrap("keep content out", err)
+	}
+	b := body{raw: r.event.Raw, content: r.event.Content}
+	sealed, err := l.store.Seal(b.encode(), contentPlace(r.event.Room, r.event.ID))
+	if err != nil {
+		return err
+	}
+	_, err = l.run(ctx, "INSERT INTO ledger_content (event, sealed) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET sealed = ?2", r.id, sealed)
+	return wrap("write content", err)
 }
 
 // insertEvent writes a new row and sets its id.
 func (l *Ledger) insertEvent(ctx context.Context, r *eventRow) error {
-	sealed, err := l.sealBody(r)
+	names, err := l.sealNames(r)
 	if err != nil {
 		return err
 	}
@@ -100,29 +134,31 @@ func (l *Ledger) insertEvent(ctx context.Context, r *eventRow) error {
 		(room, event, target, sender, type, state, reason, cause, sent, received, live, trust, session, sender_key, body_sealed)
 		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
 		r.room, e.ID, e.Target, e.Sender, e.Type, r.state, r.reason, r.cause, e.Sent.UnixMilli(), e.Received.UnixMilli(),
-		e.Live, e.Trust, r.session, r.senderKey, sealed)
+		e.Live, e.Trust, r.session, r.senderKey, names)
 	if err != nil {
 		return fmt.Errorf("insert event: %w", err)
 	}
-	r.id, err = result.LastInsertId()
-	return err
+	if r.id, err = result.LastInsertId(); err != nil {
+		return err
+	}
+	return l.writeContent(ctx, r)
 }
 
 // updateEvent writes what became of a row: everything but its ids and when and how it
 // first arrived.
 func (l *Ledger) updateEvent(ctx context.Context, r *eventRow) error {
-	sealed, err := l.sealBody(r)
+	names, err := l.sealNames(r)
 	if err != nil {
 		return err
 	}
 	e := &r.event
 	_, err = l.run(ctx, `UPDATE ledger_event SET target = ?, sender = ?, type = ?, state = ?, reason = ?, cause = ?,
 		sent = ?, trust = ?, session = ?, sender_key = ?, waiting = 0, body_sealed = ? WHERE id = ?`,
-		e.Target, e.Sender, e.Type, r.state, r.reason, r.cause, e.Sent.UnixMilli(), e.Trust, r.session, r.senderKey, sealed, r.id)
+		e.Target, e.Sender, e.Type, r.state, r.reason, r.cause, e.Sent.UnixMilli(), e.Trust, r.session, r.senderKey, names, r.id)
 	if err != nil {
 		return fmt.Errorf("update event: %w", err)
 	}
-	return nil
+	return l.writeContent(ctx, r)
 }
 
 // Known reports which of the events are recorded and need nothing more: an event

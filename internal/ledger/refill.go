@@ -100,12 +100,15 @@ func (r *recorder) refill(ctx context.Context, room *roomRow, old, arrived *even
 		was.SenderName, was.RoomName = is.SenderName, is.RoomName
 	}
 	old.bare = false
-	sealed, err := r.sealBody(old)
+	names, err := r.sealNames(old)
 	if err != nil {
 		return err
 	}
-	if _, err := r.run(ctx, "UPDATE ledger_event SET dropped = 0, body_sealed = ? WHERE id = ?", sealed, old.id); err != nil {
+	if _, err := r.run(ctx, "UPDATE ledger_event SET dropped = 0, body_sealed = coalesce(body_sealed, ?) WHERE id = ?", names, old.id); err != nil {
 		return fmt.Errorf("refill event: %w", err)
+	}
+	if err := r.writeContent(ctx, old); err != nil {
+		return err
 	}
 	old.dropped = false
 	_, err = r.run(ctx, `UPDATE ledger_post SET dropped = 0, due_at = 0, attempts = 0, class = '', reason = '', state = 'due' WHERE id = ?1

@@ -118,30 +118,23 @@ func (l *Ledger) dropPosts(ctx context.Context, posts []postRow) (events int, er
 	return events, nil
 }
 
-// dropEvents leaves of the readable events of messages the names that were frozen with
-// them: a later rename must not change an old post that is said again.
+// dropEvents drops the content of the readable events of messages. The names that were
+// frozen with them stay: a later rename must not change an old post that is said again.
 func (l *Ledger) dropEvents(ctx context.Context, room int64, targets []id.EventID) (int, error) {
-	type husk struct {
-		row    int64
-		sealed []byte
-	}
-	var husks []husk
+	var rows, within []int64
 	scan := func(row dbutil.Scannable) error {
-		e, err := l.scanEvent(row)
-		if err != nil && e.id == 0 {
+		var rowID int64
+		var apart bool
+		if err := row.Scan(&rowID, &apart); err != nil {
 			return err
 		}
-		h := husk{row: e.id}
-		if err == nil && !e.bare { // a body that does not open holds no names
-			e.event.Raw, e.event.Content = nil, nil
-			if h.sealed, err = l.sealBody(&e); err != nil {
-				return err
-			}
+		rows = append(rows, rowID)
+		if !apart {
+			within = append(within, rowID)
 		}
-		husks = append(husks, h)
 		return nil
 	}
-	const read = "SELECT " + eventColumns + ` FROM ledger_event e CROSS JOIN ledger_room r ON r.id = e.room
+	const read = `SELECT e.id, EXISTS (SELECT 1 FROM ledger_content c WHERE c.event = e.id) FROM ledger_event e
 		WHERE e.room = ? AND e.state = 'read' AND e.dropped = 0 AND `
 	for targets := range slices.Chunk(targets, chunk) {
 		in, args := list([]any{room}, targets)
@@ -151,20 +144,58 @@ func (l *Ledger) dropEvents(ctx context.Context, room int64, targets []id.EventI
 			}
 		}
 	}
-	for _, h := range husks {
-		if _, err := l.run(ctx, "UPDATE ledger_event SET dropped = 1, body_sealed = ? WHERE id = ?", h.sealed, h.row); err != nil {
-			return 0, fmt.Errorf("drop content: %w", err)
+	if err := l.keepNames(ctx, within); err != nil {
+		return 0, err
+	}
+	return len(rows), l.dropContent(ctx, rows)
+}
+
+// keepNames takes the content out of rows that hold it themselves.
+func (l *Ledger) keepNames(ctx context.Context, rows []int64) error {
+	for _, rowID := range rows {
+		e, err := l.scanEvent(l.queryRow(ctx, "SELECT "+eventColumns+" FROM ledger_event e CROSS JOIN ledger_room r ON r.id = e.room WHERE e.id = ?", rowID))
+		if err != nil && e.id == 0 {
+			return fmt.Errorf("read event: %w", err)
+		}
+		var names []byte
+		if err == nil && !e.bare { // a body that does not open holds no names
+			if names, err = l.sealNames(&e); err != nil {
+				return err
+			}
+		}
+		if _, err := l.run(ctx, "UPDATE ledger_event SET body_sealed = ? WHERE id = ?", names, rowID); err != nil {
+			return fmt.Errorf("drop content: %w", err)
 		}
 	}
-	return len(husks), nil
+	return nil
+}
+
+func (l *Ledger) dropContent(ctx context.Context, rows []int64) error {
+	for rows := range slices.Chunk(rows, chunk) {
+		in, args := list(nil, rows)
+		for _, query := range []string{"DELETE FROM ledger_content WHERE event IN ", "UPDATE ledger_event SET dropped = 1 WHERE id IN "} {
+			if _, err := l.run(ctx, query+in, args...); err != nil {
+				return fmt.Errorf("drop content: %w", err)
+			}
+		}
+	}
+	return nil
 }
 
 // dropLoose drops the content of events that belong to no message, and of which nothing
 // is ever said.
 func (l *Ledger) dropLoose(ctx context.Context, before time.Time, limit int) (int, error) {
-	n, err := l.exec(ctx, `UPDATE ledger_event SET dropped = 1, body_sealed = NULL WHERE id IN (
-		SELECT id FROM ledger_event WHERE state = 'read' AND target = '' AND dropped = 0 AND received <= ? LIMIT ?)`, before.UnixMilli(), limit)
-	return int(n), wrap("drop content", err)
+	var rows []int64
+	err := l.each(ctx, func(row dbutil.Scannable) error {
+		var rowID int64
+		err := row.Scan(&rowID)
+		rows = append(rows, rowID)
+		return err
+	}, "SELECT id FROM ledger_event WHERE state = 'read' AND target = '' AND dropped = 0 AND received <= ? LIMIT ?", before.UnixMilli(), limit)
+	if err != nil {
+		return 0, fmt.Errorf("look up events: %w", err)
+	}
+	return len(rows), l.dropContent(ctx, rows)
 }
 
 // dropWork deletes receipts that are settled and gaps that are filled: they say nothing

@@ -1,6 +1,14 @@
 -- v1 -> v2: content is dropped some time after its post has landed
 
--- 1: the sealed body holds no more than the names that were frozen with the event.
+-- What was received and read. It stands apart so that pages become free when it goes;
+-- with the event itself only the names stay that were frozen with it. Events of the
+-- former version have it in their own row.
+CREATE TABLE ledger_content (
+	event  INTEGER PRIMARY KEY, -- id of ledger_event
+	sealed BLOB NOT NULL
+) STRICT;
+
+-- 1: the content of the event is gone.
 ALTER TABLE ledger_event ADD COLUMN dropped INTEGER NOT NULL DEFAULT 0;
 -- 1: events of the post are dropped; it is not said again before they are read again.
 ALTER TABLE ledger_post ADD COLUMN dropped INTEGER NOT NULL DEFAULT 0;
