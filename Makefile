@@ -11,7 +11,7 @@ FUZZTIME ?= 30s
 
 .PHONY: help
 help: ## show what can be done
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build the static binary into build/, as it is released
@@ -87,8 +87,15 @@ lint: ## golangci-lint in every module
 	GOFLAGS= go tool -modfile=tools/go.mod golangci-lint run ./...
 	cd e2e && GOFLAGS= go tool -modfile=../tools/go.mod golangci-lint run ./...
 
+# BENCH=Texts is one row alone, PROFILE=1 leaves profiles in build/profile, and
+# BENCH_UPDATE=1 writes what was measured into docs/performance.md.
+BENCH ?= .
 .PHONY: bench
-bench: ## benchmarks, ten runs each, for benchstat
+bench: ## measure the built binary, each figure of docs/performance.md
+	cd e2e && go test ./bench -run='^$$' -bench='$(BENCH)' -benchtime=1x -timeout=30m $(BENCH_ARGS)
+
+.PHONY: bench-parts
+bench-parts: ## benchmarks of the packages, ten runs each, for benchstat
 	go test -run='^$$' -bench=. -count=10 ./...
 
 .PHONY: clean

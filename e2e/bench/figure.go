@@ -31,7 +31,7 @@ var (
 
 	SecretRate = &Figure{Name: "6,400 encrypted texts that wait in 64 rooms, end to end", Python: "–", Goal: "≥ 700", Unit: "messages/s"}
 	SecretRead = &Figure{Name: "the same, until they are decrypted and stored", Python: "–", Goal: "–", Unit: "messages/s"}
-	SecretCPU  = &Figure{Name: "processor time for 1,000 of them", Python: "–", Goal: "–", Unit: "cpu-s", Digits: 3}
+	SecretCPU  = &Figure{Name: "processor time for 1,000 encrypted ones", Python: "–", Goal: "–", Unit: "cpu-s", Digits: 3}
 
 	PlainHalf  = &Figure{Name: "one plain text, sent → out of the queue: half of them within", Python: "15,000", Goal: "< 300", Unit: "ms", Digits: 1}
 	PlainMost  = &Figure{Name: "… 95 % within", Python: "28,000", Goal: "–", Unit: "ms", Digits: 1}

@@ -107,12 +107,17 @@ func (s *Stage) Starts() *Run {
 	c, err := parts.StartConnector(s.b.Context(), parts.ConnectorConfig{Dir: s.Dir, Env: maps.Clone(s.Env), Profiles: s.profiles()})
 	s.must(err)
 	r := &Run{Connector: c, s: s}
-	s.b.Cleanup(func() { _ = c.Close() })
+	s.b.Cleanup(func() {
+		_ = c.Close()
+		if dir := s.profiles(); dir != "" {
+			s.must(os.WriteFile(filepath.Join(dir, fmt.Sprintf("log-%d.json", c.PID())), []byte(c.Stderr.String()), 0o600))
+		}
+	})
 	return r
 }
 
-// profiles is the folder for the profiles of this benchmark, empty when none are
-// wanted.
+// profiles is the folder for the profiles and logs of this benchmark, empty when none
+// are wanted.
 func (s *Stage) profiles() string {
 	if os.Getenv("PROFILE") == "" {
 		return ""
