@@ -1,6 +1,7 @@
 package scene
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -77,8 +78,8 @@ func (s *Scene) differs(one people.Said, o openctitest.Object, all map[id.EventI
 	if got := o.Text("media_category"); got != "matrix" {
 		say("media category %q, want matrix", got)
 	}
-	if !slices.Equal(o.Markings, []string{"TLP:" + s.Env["MATRIX_TLP"]}) {
-		say("markings %v, want %s", o.Markings, s.Env["MATRIX_TLP"])
+	if tlp := cmp.Or(s.marked[one.Room], s.Env["MATRIX_TLP"]); !slices.Equal(o.Markings, []string{"TLP:" + tlp}) {
+		say("markings %v, want %s", o.Markings, tlp)
 	}
 	author, _ := s.Platform.Object(o.Author)
 	if author.EntityType != "Individual" || author.Text("name") != one.Sender.String() {

@@ -33,6 +33,8 @@ type Config struct {
 	MaxUpload int64
 	// OwnBroker gives the story a broker that it may kill.
 	OwnBroker bool
+	// BrokerTLS gives the story a broker of its own that speaks TLS, too.
+	BrokerTLS parts.BrokerTLS
 	// VendorWorker is the version of OpenCTI's own client library that drains the
 	// queue instead of the stand-in's worker; empty for the latter.
 	VendorWorker string
@@ -61,14 +63,15 @@ type Scene struct {
 	offline bool
 	refused map[id.EventID]bool // messages whose file is not to arrive
 	outside map[id.EventID]bool // messages that are not to arrive
+	marked  map[id.RoomID]string
 }
 
 // New builds a scene that goes when the test ends.
 func New(t *testing.T, c Config) *Scene {
 	t.Helper()
-	s := &Scene{t: t, Dir: t.TempDir(), unread: map[id.RoomID]bool{}, refused: map[id.EventID]bool{}, outside: map[id.EventID]bool{}}
-	if c.OwnBroker {
-		s.Broker = ownBroker(t)
+	s := &Scene{t: t, Dir: t.TempDir(), unread: map[id.RoomID]bool{}, refused: map[id.EventID]bool{}, outside: map[id.EventID]bool{}, marked: map[id.RoomID]string{}}
+	if c.OwnBroker || c.BrokerTLS != (parts.BrokerTLS{}) {
+		s.Broker = ownBroker(t, c.BrokerTLS)
 	} else {
 		s.Broker = sharedBroker(t)
 	}
@@ -151,6 +154,12 @@ func (s *Scene) Offline() { s.offline = true }
 
 // Read takes NotRead back.
 func (s *Scene) Read(room id.RoomID) { delete(s.unread, room) }
+
+// Marked says that what is imported of a room bears a marking of its own, such as RED.
+func (s *Scene) Marked(room id.RoomID, tlp string) { s.marked[room] = tlp }
+
+// Imported takes NotImported back.
+func (s *Scene) Imported(e id.EventID) { delete(s.outside, e) }
 
 // NotImported says that a message must not reach the platform.
 func (s *Scene) NotImported(e id.EventID) { s.outside[e] = true }
