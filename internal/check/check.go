@@ -76,9 +76,13 @@ func Run(ctx context.Context, c Config) []Line {
 	hide = func() *strings.Replacer { return c.Hide(vault.all()) }
 	asks := asker{each: c.Patience}
 	storage := &storage{settings: c.Settings}
-	stored := asks.ask(ctx, step{name: Store, ask: storage.look})
+	stored, answered := asks.ask(ctx, step{name: Store, ask: storage.look, hang: "look at the volume of MATRIX_STORE_PATH: what is read there does not come back"})
+	if answered {
+		defer storage.close()
+	} else {
+		storage = beyondReach(c.Settings) // the other one is still being looked at
+	}
 	tell(stored)
-	defer storage.close()
 
 	dates := &dates{now: c.Now}
 	reading := &reading{settings: c.Settings, storage: storage, dates: dates}

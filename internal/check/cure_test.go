@@ -2,10 +2,12 @@ package check_test
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/pem"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -102,7 +104,7 @@ func TestProxies(t *testing.T) {
 		{name: "a proxy leads to both", env: map[string]string{"HTTP_PROXY": signedIn}, homesrv: check.Warning, platform: check.Warning, holds: []string{"without TLS"}},
 		{name: "a proxy is needed", homesrv: check.Failed, platform: check.Failed, holds: []string{"MATRIX_SERVER"}},
 		{
-			name: "the proxy is away", env: map[string]string{"HTTP_PROXY": "http://127.0.0.1:" + closed(t)},
+			name: "the proxy is away", env: map[string]string{"HTTP_PROXY": "http://127.0.0.1:" + itoa(closedPort(t))},
 			homesrv: check.Failed, platform: check.Failed, holds: []string{"HTTP_PROXY", "NO_PROXY"},
 		},
 		{
@@ -133,11 +135,44 @@ func TestProxies(t *testing.T) {
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 }
 
-func closed(t *testing.T) string {
-	t.Helper()
-	_, port, err := net.SplitHostPort(net.JoinHostPort("", itoa(closedPort(t))))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
+
+func TestAHomeserverIsFoundByItsName(t *testing.T) {
+	s := newScene(t, openctitest.Config{})
+	named := overTLS(t, s.homeserver.URL())
+	s.env["HTTPS_CA_CERTIFICATES"] = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: named.Certificate().Raw}))
+	s.env["MATRIX_SERVER"] = strings.TrimPrefix(named.URL, "https://")
+	r := s.checks()
+	r.noneFails()
+	r.is(check.Homeserver, check.OK, s.homeserver.URL()+", found by the name "+s.env["MATRIX_SERVER"])
+}
+
+func TestABrokerOverTLS(t *testing.T) {
+	s := newScene(t, openctitest.Config{})
+	s.asBefore()
+	peer := httptest.NewUnstartedServer(nil) // whose certificate serves the broker
+	peer.StartTLS()
+	t.Cleanup(peer.Close)
+	s.broker = newBroker(t, func(l net.Listener) net.Listener {
+		return tls.NewListener(l, &tls.Config{Certificates: peer.TLS.Certificates, MinVersion: tls.VersionTLS12})
+	})
+	s.env["MQ_PORT"] = itoa(s.broker.port())
+	t.Run("nobody said so", func(t *testing.T) {
+		inner := *s
+		inner.t = t
+		inner.checks().failsAlone(check.Broker, "MQ_USE_SSL")
+	})
+	s.env["MQ_USE_SSL"] = "true"
+	t.Run("its authority is not known", func(t *testing.T) {
+		inner := *s
+		inner.t = t
+		inner.checks().failsAlone(check.Broker, "unknown authority", "MQ_USE_SSL_CA")
+	})
+	t.Run("its authority is named", func(t *testing.T) {
+		inner := *s
+		inner.t = t
+		s.env["MQ_USE_SSL_CA"] = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: peer.Certificate().Raw}))
+		r := inner.checks()
+		r.noneFails()
+		r.is(check.Broker, check.OK, "over TLS")
+	})
 }

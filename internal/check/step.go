@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -17,30 +18,32 @@ type step struct {
 	// grace is how long its answer is waited for beyond its time: something is to be
 	// undone.
 	grace time.Duration
+	// hang is what to do when there is none.
+	hang string
 }
 
 // asker asks questions and does not wait for ever.
 type asker struct{ each time.Duration }
 
-// ask gives the answer, or says that there is none. A question that hangs where no
+// ask gives the answer, or says that there is none: a question that hangs where no
 // context reaches, on a file system that is away, is left behind.
-func (a asker) ask(ctx context.Context, s step) Line {
+func (a asker) ask(ctx context.Context, s step) (l Line, answered bool) {
 	ctx, cancel := context.WithTimeout(ctx, a.each)
 	defer cancel()
 	answer := make(chan Line, 1)
 	go func() { answer <- s.ask(ctx) }()
 	select {
 	case l := <-answer:
-		return l
+		return l, true
 	case <-ctx.Done():
 	}
 	late := time.NewTimer(time.Second + s.grace)
 	defer late.Stop()
 	select {
 	case l := <-answer:
-		return l
+		return l, true
 	case <-late.C:
-		return failed(s.name, fmt.Sprintf("no answer within %s", a.each), "")
+		return failed(s.name, fmt.Sprintf("no answer within %s", a.each), cmp.Or(s.hang, "try again")), false
 	}
 }
 
@@ -59,7 +62,7 @@ func (a asker) start(ctx context.Context, before Line, steps []step) <-chan Line
 			case missing >= 0:
 				l = skipped(s.name, "because "+s.needs[missing]+" could not be looked at")
 			default:
-				l = a.ask(ctx, s)
+				l, _ = a.ask(ctx, s)
 			}
 			states[s.name] = l.State
 			lines <- l

@@ -30,6 +30,9 @@ type storage struct {
 	known bool
 }
 
+// beyondReach is a store that does not answer.
+func beyondReach(settings *config.Config) *storage { return &storage{settings: settings, known: true} }
+
 func (s *storage) close() {
 	if s.open != nil {
 		_ = s.open.Close() // only read
