@@ -235,3 +235,44 @@ func TestAStoreThatNobodyWorkedOnSaysWhatToRunFirst(t *testing.T) {
 		t.Error("a trial made the store")
 	}
 }
+
+func TestRulesDecideOnFilesAndHistory(t *testing.T) {
+	hs := homeserver(t)
+	alice := hs.Account("alice", "secret")
+	room := func(name string, alias id.RoomAlias) {
+		r := hs.NewRoom(alice, matrixtest.RoomOptions{Name: name, Alias: alias})
+		r.Say(alice, "long ago in "+name)
+		r.Say(alice, "later in "+name)
+		r.Say(alice, "last in "+name)
+		r.Join(hs.UserID("bot"))
+		for _, kind := range []string{"text/plain", "application/pdf"} {
+			content, file := "some text", name+".txt"
+			if kind == "application/pdf" {
+				content, file = "%PDF-1.4\n", name+".pdf"
+			}
+			r.Send(alice, "m.room.message", map[string]any{"msgtype": "m.file", "body": file, "url": hs.Upload([]byte(content), kind).String()})
+		}
+	}
+	room("all", "#all:x")
+	room("small", "#small:x")
+	room("text", "#text:x")
+	path, output := t.TempDir(), t.TempDir()
+	const files = "    - {room: \"#small:x\", attachment_max_size: 0%s}\n    - {room: \"#text:x\", attachment_types: text/*}\n"
+	exportWith(t, settingsWith(t, hs, path, strings.Replace(files, "%s", ", import_start_date: none", 1)), output)
+	want := []string{
+		"[file: all.pdf] | all.pdf = %PDF-1.4\n", "[file: all.txt] | all.txt = some text",
+		"[file: text.pdf]", "[file: text.txt] | text.txt = some text",
+		"last in all", "last in text", "later in all", "later in text", "long ago in all", "long ago in text",
+	}
+	if diff := cmp.Diff(want, exported(t, output)); diff != "" {
+		t.Errorf("exported (-want +got):\n%s", diff)
+	}
+
+	// The rule wants the past of its room after all.
+	exportWith(t, settingsWith(t, hs, path, strings.Replace(files, "%s", ", import_start_date: P30D", 1)), output)
+	want = append(want, "[file: small.pdf]", "[file: small.txt]", "last in small", "later in small", "long ago in small")
+	slices.Sort(want)
+	if diff := cmp.Diff(want, exported(t, output)); diff != "" {
+		t.Errorf("exported with the room's past (-want +got):\n%s", diff)
+	}
+}

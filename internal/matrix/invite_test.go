@@ -264,25 +264,26 @@ func TestRoomsThatAreLeftOutAreNotJoined(t *testing.T) {
 	alice := s.server.Account("alice", "x")
 	in := s.server.NewRoom(alice, matrixtest.RoomOptions{Alias: "#ops-eu:test.example"})
 	out := s.server.NewRoom(alice, matrixtest.RoomOptions{Alias: "#ops-noise:test.example"})
+	ruled := s.server.NewRoom(alice, matrixtest.RoomOptions{Alias: "#ops-hr:test.example"})
 	other := s.server.NewRoom(alice, matrixtest.RoomOptions{})
-	for _, r := range []*matrixtest.Room{in, out, other} {
+	for _, r := range []*matrixtest.Room{in, out, ruled, other} {
 		r.Invite(alice, s.bot)
 	}
 	s.catchUp(a)
 	v := invites(t, a, matrix.InviteConfig{From: []string{string(alice)}, Rooms: matrix.RoomPatterns{
 		Only: []matrix.Pattern{"#ops-*:test.example"}, Except: []matrix.Pattern{"#*-noise:*"},
-	}})
+	}, Skip: func(_ id.RoomID, alias id.RoomAlias) bool { return alias == "#ops-hr:test.example" }})
 	accept(t, v)
 	accept(t, v)
-	want := []id.RoomID{out.ID, other.ID}
+	want := []id.RoomID{out.ID, ruled.ID, other.ID}
 	slices.Sort(want)
 	got := pendingRooms(t, v)
 	slices.Sort(got)
 	if diff := cmp.Diff(want, got); diff != "" || !slices.Contains(in.Joined(), s.bot) {
 		t.Errorf("pending (-want +got): %s", diff)
 	}
-	if n := strings.Count(s.log.String(), "left out by MATRIX_ROOMS"); n != 2 {
-		t.Errorf("logged %d times, want once for each of two", n)
+	if n := strings.Count(s.log.String(), "left out by MATRIX_ROOMS"); n != 3 {
+		t.Errorf("logged %d times, want once for each of three", n)
 	}
 }
 
