@@ -206,7 +206,7 @@ const chunk = 512
 func list[T ~string | ~int64](args []any, values []T) (string, []any) {
 	length := 1
 	for length < len(values) {
-		length *= 8
+		length *= 2
 	}
 	for _, v := range values {
 		args = append(args, v)

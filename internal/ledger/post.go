@@ -60,13 +60,14 @@ func (r *recorder) recordPost(ctx context.Context, room *roomRow, all []timeline
 		// Nobody can tell any more whether it says something else now: it is read again.
 		return r.raise(ctx, tablePost, stored.id)
 	}
-	post, says := timeline.Compose(all)
 	if !exists {
+		post, says := fresh.compose(all)
 		if !says {
 			return nil
 		}
 		return r.insertPost(ctx, room, post, all)
 	}
+	post, says := timeline.Compose(all)
 	before, said := timeline.Compose(slices.DeleteFunc(slices.Clone(all), func(e timeline.Event) bool { return fresh.byID[e.ID] != nil }))
 	if said == says && reflect.DeepEqual(before, post) {
 		return nil
@@ -81,6 +82,17 @@ func (r *recorder) recordPost(ctx context.Context, room *roomRow, all []timeline
 		}
 	}
 	return r.raise(ctx, tablePost, stored.id)
+}
+
+// compose is [timeline.Compose] of a message that is not known yet: nearly always of one
+// event that has just been read.
+func (f *freshEvents) compose(all []timeline.Event) (timeline.Post, bool) {
+	if len(all) == 1 {
+		if item, ok := f.items[all[0].ID]; ok {
+			return item.Post(all[0])
+		}
+	}
+	return timeline.Compose(all)
 }
 
 func (r *recorder) insertPost(ctx context.Context, room *roomRow, post timeline.Post, all []timeline.Event) error {

@@ -186,7 +186,7 @@ func (r *recorder) recordArrived(ctx context.Context, room *roomRow, rows []*eve
 	if err != nil {
 		return err
 	}
-	fresh := &freshEvents{byID: map[id.EventID]*eventRow{}, targeted: map[id.EventID]bool{}}
+	fresh := &freshEvents{byID: map[id.EventID]*eventRow{}, items: map[id.EventID]timeline.Item{}, targeted: map[id.EventID]bool{}}
 	for _, row := range rows {
 		row.room = room.id
 		if row.event.Received.IsZero() {
@@ -232,8 +232,9 @@ func (r *recorder) recordArrived(ctx context.Context, room *roomRow, rows []*eve
 // freshEvents are the rows of one room that are readable and were not before.
 type freshEvents struct {
 	byID    map[id.EventID]*eventRow
-	targets []id.EventID // messages that they belong to, each once
-	refs    []id.EventID // what they refer to and may have to be fetched
+	items   map[id.EventID]timeline.Item // as they were read
+	targets []id.EventID                 // messages that they belong to, each once
+	refs    []id.EventID                 // what they refer to and may have to be fetched
 
 	targeted map[id.EventID]bool // the set of targets
 }
@@ -243,6 +244,7 @@ func (f *freshEvents) add(row *eventRow, item timeline.Item, fetched bool) {
 		return
 	}
 	f.byID[row.event.ID] = row
+	f.items[row.event.ID] = item
 	if !f.targeted[item.Target] {
 		f.targeted[item.Target] = true
 		f.targets = append(f.targets, item.Target)

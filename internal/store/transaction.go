@@ -29,7 +29,9 @@ var errPanicked = errors.New("panicked")
 // transaction; when the inner one fails, all of it fails. Transactions of one
 // process wait for each other in order; no HTTP request belongs inside.
 //
-// The context must not outlive fn, and only one goroutine may use it.
+// When ctx ends, the transaction is undone, and the next statement fails; the context
+// that fn is given does not tell. It must not outlive fn, and only one goroutine may use
+// it.
 func (s *Store) Do(ctx context.Context, fn func(context.Context) error) error {
 	if outer, ok := ctx.Value(transactionKey{}).(*transaction); ok && outer.store == s {
 		err := fn(ctx)
@@ -56,7 +58,9 @@ func (s *Store) Do(ctx context.Context, fn func(context.Context) error) error {
 				err = errPanicked
 			}
 		}()
-		if err := fn(ctx); err != nil {
+		// The transaction ends with the context it was begun with. Were its statements to
+		// watch that, too, the driver would start a goroutine for each of them.
+		if err := fn(context.WithoutCancel(ctx)); err != nil {
 			return err
 		}
 		return t.failed

@@ -24,25 +24,34 @@ func Compose(events []Event) (Post, bool) {
 			original, said = &events[i], item
 		}
 	}
-	if original == nil || said.Redacted {
+	if original == nil {
+		return Post{}, false
+	}
+	return said.Post(*original)
+}
+
+// Post is what a message says whose only event is e, of which the item was read: what
+// [Compose] makes of it. It reports false when there is nothing to say.
+func (i Item) Post(e Event) (Post, bool) {
+	if i.Class != ClassMessage || i.Target != e.ID || i.Redacted {
 		return Post{}, false
 	}
 	return Post{
-		Room:       original.Room,
-		ID:         original.ID,
-		Sender:     original.Sender,
-		SenderName: original.SenderName,
-		RoomName:   original.RoomName,
-		Sent:       original.Sent,
-		Kind:       said.Kind,
-		Text:       said.Text,
-		HTML:       said.HTML,
-		Reply:      said.Reply,
-		Thread:     said.Thread,
-		Files:      said.Files,
-		Trust:      original.Trust,
-		MsgType:    said.MsgType,
-		Geo:        said.Geo,
+		Room:       e.Room,
+		ID:         e.ID,
+		Sender:     e.Sender,
+		SenderName: e.SenderName,
+		RoomName:   e.RoomName,
+		Sent:       e.Sent,
+		Kind:       i.Kind,
+		Text:       i.Text,
+		HTML:       i.HTML,
+		Reply:      i.Reply,
+		Thread:     i.Thread,
+		Files:      i.Files,
+		Trust:      e.Trust,
+		MsgType:    i.MsgType,
+		Geo:        i.Geo,
 	}, true
 }
 
