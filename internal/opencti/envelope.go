@@ -70,8 +70,8 @@ func appendBundle(out []byte, id string, sequence int, objects ...[]byte) []byte
 // envelopes makes one message an object, in the order of the bundle, with the keys
 // and the order of the official client (vectors: bundle-split.json). Older platforms
 // do not know no_split and newer ones do without it. update false still upserts; true
-// would also ask for a merge of what several ids of one object match (opencti.md
-// §6.7).
+// would also ask for a merge of what several ids of one object match
+// (opencti.md §6.7).
 func envelopes(objects []encoded, applicant, work string) ([]message, error) {
 	parts, err := bundleParts(objects)
 	if err != nil {
