@@ -92,9 +92,26 @@ func text(raw json.RawMessage) (string, bool) {
 	if len(raw) == 0 || raw[0] != '"' {
 		return "", false
 	}
+	if plainString(raw) {
+		return string(raw[1 : len(raw)-1]), true
+	}
 	var s string
 	err := json.Unmarshal(raw, &s)
 	return s, err == nil
+}
+
+// plainString reports whether a JSON string stands for just what is between its quotes:
+// visible ASCII without escapes, as in nearly every identifier.
+func plainString(raw []byte) bool {
+	if len(raw) < 2 || raw[len(raw)-1] != '"' {
+		return false
+	}
+	for _, c := range raw[1 : len(raw)-1] {
+		if c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 // milliseconds reads a number of milliseconds; fractions are cut, and what is out

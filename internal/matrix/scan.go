@@ -27,11 +27,11 @@ func members(object []byte, fn func(key string, value json.RawMessage)) error {
 	}
 	for {
 		raw, ok := s.value()
-		if !ok || len(raw) < 2 || raw[0] != '"' {
+		if !ok {
 			return errMalformed
 		}
-		var key string
-		if json.Unmarshal(raw, &key) != nil || !s.take(':') {
+		key, ok := text(raw)
+		if !ok || !s.take(':') {
 			return errMalformed
 		}
 		value, ok := s.value()

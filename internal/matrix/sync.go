@@ -1,6 +1,7 @@
 package matrix
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -240,6 +241,11 @@ func speakers(res *response) []id.UserID {
 func encryptedSenders(raws []json.RawMessage) []id.UserID {
 	var out []id.UserID
 	for _, raw := range raws {
+		// In a room without encryption nothing need be read. A type may be written with
+		// escapes.
+		if !bytes.Contains(raw, []byte(event.EventEncrypted.Type)) && !bytes.Contains(raw, []byte(`\u`)) {
+			continue
+		}
 		e, problem := readEvent(raw)
 		if problem == "" && e.Type == event.EventEncrypted.Type && !slices.Contains(out, e.Sender) {
 			out = append(out, e.Sender)
