@@ -143,6 +143,14 @@ matrix:
 			t.Errorf("%s: %s%s, want %s", args, text, stderr, want)
 		}
 	}
+	// A process that was killed leaves its journal behind: what it holds counts.
+	if err := os.CopyFS("killed", os.DirFS("store")); err != nil {
+		t.Fatal(err)
+	}
+	environ = append(environ, "MATRIX_STORE_PATH=killed")
+	if after, stderr, code := run(); after != table || code != 0 {
+		t.Errorf("after a kill: code %d, %s\n%s", code, stderr, cmp.Diff(table, after))
+	}
 	if strings.Contains(stderr, "canary") {
 		t.Error("a secret is shown")
 	}

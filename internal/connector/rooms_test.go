@@ -276,3 +276,20 @@ func TestRulesDecideOnFilesAndHistory(t *testing.T) {
 		t.Errorf("exported with the room's past (-want +got):\n%s", diff)
 	}
 }
+
+func TestEveryMarkingThatARuleNamesIsCheckedAtTheStart(t *testing.T) {
+	hs := homeserver(t)
+	s := settingsWith(t, hs, t.TempDir(), `
+    - {room: "#a:x", tlp: RED}
+    - {room: "#b:x", tlp: GREEN, skip: true}
+    - {room: "#c:x", tlp: AMBER}
+    - {room: "#d:x", tlp: RED}
+`)
+	c, err := connector.PlatformConfig(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]stix.ID{stix.TLPAmber.MarkingID(), stix.TLPRed.MarkingID()}, c.Markings); diff != "" {
+		t.Errorf("markings (-want +got):\n%s", diff)
+	}
+}
