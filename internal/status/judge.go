@@ -60,7 +60,7 @@ func judgeUnready(s Snapshot) Health {
 		w := r.What
 		if !r.Since.IsZero() {
 			failing = true
-			w += " since " + span(s.At.Sub(r.Since))
+			w += " for " + span(s.At.Sub(r.Since))
 		}
 		what = append(what, w)
 	}

@@ -25,7 +25,6 @@ var policy = func() string {
 		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 }()
 
-// The icon is an empty one, so that browsers do not ask for any.
 var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"number": number,
 	"name":   func(s string) string { return Plain(s, 80) },

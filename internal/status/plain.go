@@ -74,7 +74,10 @@ func span(d time.Duration) string {
 	case d < time.Hour:
 		return fmt.Sprintf("%d min", d/time.Minute)
 	case d < 48*time.Hour:
-		return fmt.Sprintf("%d h %d min", d/time.Hour, d%time.Hour/time.Minute)
+		if minutes := d % time.Hour / time.Minute; minutes > 0 && d < 10*time.Hour {
+			return fmt.Sprintf("%d h %d min", d/time.Hour, minutes)
+		}
+		return fmt.Sprintf("%d h", d/time.Hour)
 	}
 	return fmt.Sprintf("%d days", d/(24*time.Hour))
 }
