@@ -28,18 +28,30 @@ const (
 type RabbitMQ struct {
 	Host string
 	Port int
+	// SecurePort is where TLS is spoken; 0 without.
+	SecurePort int
 	*Process
 	mapper  *Process
 	command command
 }
 
+// BrokerTLS are the paths of what a broker speaks TLS with. Clients have to show a
+// certificate of the same authority.
+type BrokerTLS struct{ Authority, Cert, Key string }
+
 // StartRabbitMQ starts Debian's RabbitMQ on a free loopback port. Dir is an
 // existing, empty folder for its data.
 func StartRabbitMQ(ctx context.Context, dir string) (*RabbitMQ, error) {
+	return StartSecureRabbitMQ(ctx, dir, BrokerTLS{})
+}
+
+// StartSecureRabbitMQ does the same, and has a second port where TLS is spoken,
+// unless there is nothing to speak it with.
+func StartSecureRabbitMQ(ctx context.Context, dir string, security BrokerTLS) (*RabbitMQ, error) {
 	if _, err := os.Stat(rabbitScript); err != nil {
 		return nil, fmt.Errorf("rabbitmq is not installed: apt-get install rabbitmq-server: %w", err)
 	}
-	var ports [3]int
+	var ports [4]int
 	for i := range ports {
 		p, err := FreePort()
 		if err != nil {
@@ -47,10 +59,16 @@ func StartRabbitMQ(ctx context.Context, dir string) (*RabbitMQ, error) {
 		}
 		ports[i] = p
 	}
-	port, nodes, mapper := ports[0], ports[1], ports[2]
+	port, nodes, mapper, secure := ports[0], ports[1], ports[2], ports[3]
+	text := rabbitConfig(port)
+	if security == (BrokerTLS{}) {
+		secure = 0
+	} else {
+		text += secureConfig(secure, security)
+	}
 	config := filepath.Join(dir, "rabbitmq.conf")
 	plugins := filepath.Join(dir, "enabled_plugins")
-	if err := os.WriteFile(config, []byte(rabbitConfig(port)), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return nil, fmt.Errorf("write the broker's configuration: %w", err)
 	}
 	if err := os.WriteFile(plugins, []byte("[].\n"), 0o600); err != nil {
@@ -81,7 +99,7 @@ func StartRabbitMQ(ctx context.Context, dir string) (*RabbitMQ, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &RabbitMQ{Host: "127.0.0.1", Port: port, mapper: m, command: command{
+	r := &RabbitMQ{Host: "127.0.0.1", Port: port, SecurePort: secure, mapper: m, command: command{
 		name: "rabbitmq", path: rabbitScript, env: env, dir: dir,
 	}}
 	if err := r.Restart(ctx); err != nil {
@@ -101,6 +119,16 @@ log.console.level = warning
 log.file = false
 disk_free_limit.absolute = 50MB
 `, port, MaxMessageSize, BrokerUser, BrokerPassword)
+}
+
+func secureConfig(port int, t BrokerTLS) string {
+	return fmt.Sprintf(`listeners.ssl.default = 127.0.0.1:%d
+ssl_options.cacertfile = %s
+ssl_options.certfile = %s
+ssl_options.keyfile = %s
+ssl_options.verify = verify_peer
+ssl_options.fail_if_no_peer_cert = true
+`, port, t.Authority, t.Cert, t.Key)
 }
 
 // Restart starts a stopped broker again, on the same port and data.

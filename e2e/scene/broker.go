@@ -29,9 +29,9 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
-func ownBroker(t *testing.T) *parts.RabbitMQ {
+func ownBroker(t *testing.T, security parts.BrokerTLS) *parts.RabbitMQ {
 	t.Helper()
-	broker, err := parts.StartRabbitMQ(t.Context(), t.TempDir())
+	broker, err := parts.StartSecureRabbitMQ(t.Context(), t.TempDir(), security)
 	if err != nil {
 		t.Fatal(err)
 	}

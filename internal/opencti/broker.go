@@ -1,6 +1,7 @@
 package opencti
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -52,7 +53,7 @@ func dialBroker(ctx context.Context, b broker, explain func(error) error) (wire,
 	// The library's handshake knows no context.
 	stop := func() bool { return false }
 	defer func() { stop() }()
-	scheme := "amqp"
+	line := &keeper{}
 	properties := amqp.NewConnectionProperties()
 	properties.SetClientConnectionName("matrix-connector")
 	config := amqp.Config{
@@ -70,21 +71,26 @@ func dialBroker(ctx context.Context, b broker, explain func(error) error) (wire,
 			stop = context.AfterFunc(ctx, func() { _ = conn.Close() })
 			// The library clears the deadline once the protocol is open.
 			deadline, _ := ctx.Deadline()
-			return conn, conn.SetDeadline(deadline)
+			if line.Conn = conn; b.UseSSL {
+				secure := tls.Client(conn, b.tlsConfig())
+				if err := secure.HandshakeContext(ctx); err != nil {
+					return nil, err
+				}
+				line.Conn = secure
+			}
+			return line, conn.SetDeadline(deadline)
 		},
 	}
-	if b.UseSSL {
-		scheme = "amqps"
-		config.TLSClientConfig = b.tlsConfig()
-	}
 	// Name and password travel in SASL, not in the address, which errors repeat.
-	conn, err := amqp.DialConfig(scheme+"://"+net.JoinHostPort(b.Host, strconv.Itoa(b.Port)), config)
+	conn, err := amqp.DialConfig("amqp://"+net.JoinHostPort(b.Host, strconv.Itoa(b.Port)), config)
 	if err != nil {
 		if w.raw != nil {
 			_ = w.raw.Close() // the library leaves it open after a refused password
 		}
 		if ended := ctx.Err(); ended != nil {
 			err = ended
+		} else {
+			err = line.reason(err)
 		}
 		return nil, brokerError(opDial, explain(err))
 	}
@@ -94,6 +100,37 @@ func dialBroker(ctx context.Context, b broker, explain func(error) error) (wire,
 		return nil, err
 	}
 	return w, nil
+}
+
+// keeper remembers why a connection could not be read: of that the library tells
+// the text alone. With TLS 1.3 a broker refuses our certificate only there.
+type keeper struct {
+	net.Conn
+
+	mu     sync.Mutex
+	failed error
+}
+
+// Read reads from the connection.
+func (k *keeper) Read(b []byte) (int, error) {
+	n, err := k.Conn.Read(b)
+	if err != nil {
+		k.mu.Lock()
+		k.failed = cmp.Or(k.failed, err)
+		k.mu.Unlock()
+	}
+	return n, err
+}
+
+// reason gives why the connection broke in place of what the library makes of it.
+func (k *keeper) reason(err error) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	e, ok := errors.AsType[*amqp.Error](err)
+	if k.failed != nil && (errors.Is(err, amqp.ErrClosed) || ok && e.Code == amqp.FrameError) {
+		return k.failed
+	}
+	return err
 }
 
 // tlsConfig is the configuration of a connection to the broker's host.
