@@ -24,6 +24,8 @@ RUN CGO_ENABLED=0 GOOS="$TARGETOS" GOARCH="$TARGETARCH" go build -trimpath -tags
     -o /out/usr/local/bin/matrix-connector ./cmd/matrix-connector \
  && install -D -m 0644 -t /out/etc/ssl/certs /etc/ssl/certs/ca-certificates.crt \
  && install -D -m 0644 -t /out/usr/share/doc/matrix-connector LICENSE NOTICE \
+ && go run -tags=goolm ./scripts/release -licences /out/usr/local/bin/matrix-connector >/tmp/licences \
+ && install -m 0644 /tmp/licences /out/usr/share/doc/matrix-connector/THIRD-PARTY-LICENCES.txt \
  && install -d -m 0700 /written/opt/opencti-connector-matrix/store
 
 FROM scratch

@@ -162,9 +162,16 @@ func TestTheImageHoldsWhatItNeedsAndNothingElse(t *testing.T) {
 		"/usr", "/usr/local", "/usr/local/bin", "/usr/local/bin/matrix-connector",
 		"/usr/share", "/usr/share/doc", "/usr/share/doc/matrix-connector",
 		"/usr/share/doc/matrix-connector/LICENSE", "/usr/share/doc/matrix-connector/NOTICE",
+		"/usr/share/doc/matrix-connector/THIRD-PARTY-LICENCES.txt",
 	}
 	if diff := cmp.Diff(want, files(t, img.Root)); diff != "" {
 		t.Error(diff)
+	}
+	licences, err := os.ReadFile(filepath.Join(img.Root, "usr/share/doc/matrix-connector/THIRD-PARTY-LICENCES.txt"))
+	for _, part := range []string{"\nmaunium.net/go/mautrix v", "Mozilla Public License", "\nmodernc.org/sqlite v", "\nstd 1."} {
+		if err != nil || !strings.Contains(string(licences), part) {
+			t.Errorf("the licences lack %q: %v", part, err)
+		}
 	}
 	if img.Volume != "/opt/opencti-connector-matrix/store" {
 		t.Errorf("the volume is %s, and the Python connector's elsewhere", img.Volume)

@@ -3,6 +3,7 @@
 // of its parts (CycloneDX 1.5), their licences, and the sums of all files.
 //
 //	go run ./scripts/release [-commit HEAD] [-into dist]
+//	go run ./scripts/release -licences BINARY
 //
 // It needs Go and git alone. It builds from a clean clone of the commit, never from
 // the working tree, and takes every time from the commit: two people who build one

@@ -29,7 +29,17 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	commit := flags.String("commit", "HEAD", "what to release")
 	into := flags.String("into", "dist", "the folder to write to; what is in it is replaced")
 	twice := flags.String("twice", "", "compare with a second build, whose caches lie in this folder")
+	of := flags.String("licences", "", "only write the licences of what this binary was linked from")
 	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if *of != "" {
+		here := Release{Source: Source{Dir: "."}}
+		parts, err := here.parts(ctx, *of)
+		if err != nil {
+			return err
+		}
+		_, err = out.Write(licences(parts))
 		return err
 	}
 	r := Release{Repository: ".", Commit: *commit, Into: *into}
