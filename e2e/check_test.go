@@ -4,14 +4,17 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/matrix-connector/matrix-connector/e2e/parts"
@@ -220,4 +223,46 @@ func TestACheckFindsWhatIsAway(t *testing.T) {
 	away := checks(t, s, 3)
 	are(t, away, "failed", "homeserver", "platform")
 	are(t, away, "skipped", "login", "rooms", "rights", "markings", "broker", "clock")
+}
+
+func TestACheckNamesAVolumeThatBelongsToSomebodyElse(t *testing.T) {
+	t.Parallel()
+	built, err := parts.BuildConnector(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.ReadFile(built)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	binary, store := filepath.Join(dir, "matrix-connector"), filepath.Join(dir, "store")
+	if err := errors.Join(os.WriteFile(binary, program, 0o755), os.Mkdir(store, 0o555)); err != nil {
+		t.Fatal(err)
+	}
+	for up := dir; up != os.TempDir() && up != "/"; up = filepath.Dir(up) {
+		if err := os.Chmod(up, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := exec.CommandContext(t.Context(), binary, "check")
+	check.Dir = dir
+	check.Env = []string{
+		"MATRIX_SERVER=http://127.0.0.1:1", "MATRIX_USER_ID=@octi:example.org", "MATRIX_PASSWORD=" + people.Password,
+		"OPENCTI_URL=http://127.0.0.1:1", "OPENCTI_TOKEN=a token", "CONNECTOR_ID=7f2b7a4e-6d0b-4c52-9a55-0c1f6f6b2f11",
+	}
+	uid, gid := os.Getuid(), os.Getgid()
+	if uid == 0 { // who may write everywhere
+		uid, gid = 65532, 65532
+		check.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
+	}
+	out, err := check.Output()
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 3 {
+		t.Errorf("it ended with %v", err)
+	}
+	for _, want := range []string{"failed   store", "mode 0555", fmt.Sprintf("chown -R %d:%d %s", uid, gid, store), "MATRIX_STORE_PATH"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("it does not say %q:\n%s", want, out)
+		}
+	}
 }

@@ -57,7 +57,7 @@ type method struct{ class, number uint16 }
 
 // talk answers one client until it hangs up.
 func (b *amqpBroker) talk(conn net.Conn) {
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // the client has hung up
 	header := make([]byte, 8)
 	if _, err := io.ReadFull(conn, header); err != nil || string(header[:4]) != "AMQP" {
 		return

@@ -103,7 +103,7 @@ func (d *delivering) unreachable(address string, err error) Line {
 	case late(err):
 		return silence(Platform, "the platform at", place(address), "OPENCTI_URL", proxyOf(address))
 	case e != nil && e.Code == "redirect":
-		return failed(Platform, place(address)+" redirects elsewhere (status "+fmt.Sprint(e.Status)+")",
+		return failed(Platform, place(address)+fmt.Sprintf(" redirects elsewhere (status %d)", e.Status),
 			"set OPENCTI_URL to the address that it redirects to: https:// instead of http://, or with the base path")
 	case e != nil && e.Status >= 500:
 		return failed(Platform, place(address)+": "+brief(err), "the platform, or a proxy before it, is out of order or still starting: try again; "+base)

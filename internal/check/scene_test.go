@@ -287,7 +287,7 @@ func closedPort(t *testing.T) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }() // nobody knows of it
 	return l.Addr().(*net.TCPAddr).Port
 }
 

@@ -54,7 +54,7 @@ func (a asker) start(ctx context.Context, before Line, steps []step) <-chan Line
 		defer close(lines)
 		states := map[string]State{before.Name: before.State}
 		for _, s := range steps {
-			l := Line{}
+			var l Line
 			missing := slices.IndexFunc(s.needs, func(name string) bool { return states[name] == Failed || states[name] == Skipped })
 			switch {
 			case missing >= 0 && states[s.needs[missing]] == Failed:

@@ -247,8 +247,8 @@ func Stored(ctx context.Context, s *store.Store) (int, error) {
 func Brief(err error) string {
 	if e, ok := errors.AsType[*LoginError](err); ok {
 		text := string(e.Reason)
-		for i, flow := range e.Flows {
-			text += map[bool]string{true: ", it offers ", false: ", "}[i == 0] + flow
+		if len(e.Flows) > 0 {
+			text += ", it offers " + strings.Join(e.Flows, ", ")
 		}
 		return text
 	}

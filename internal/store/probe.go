@@ -121,7 +121,7 @@ func locked(path string) bool {
 	if err != nil {
 		return false
 	}
-	defer list.Close()
+	defer func() { _ = list.Close() }() // only read
 	inode := ":" + strconv.FormatUint(st.Ino, 10)
 	for lines := bufio.NewScanner(list); lines.Scan(); {
 		// 1: FLOCK  ADVISORY  WRITE 4711 08:01:131090 0 EOF (proc_locks(5))
