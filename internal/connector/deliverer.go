@@ -35,6 +35,9 @@ type deliverer struct {
 	asked  bool    // whether the ledger was asked for what a former process left
 	rows   int     // of the next batch; fewer after one that could never be taken
 	rhythm rhythm  // of the questions about a batch
+
+	ahead   *ahead // the batch after the one in hand; nil when it is not composed
+	counter int64  // of the ledger, when the batch in hand was looked up
 }
 
 // flight is a batch on its way.
@@ -56,15 +59,8 @@ func (d *deliverer) turn(ctx context.Context) (more bool, err error) {
 	if d.flight != nil {
 		return true, d.settle(ctx)
 	}
-	batch, err := d.ledger.Due(ctx, d.rows)
-	if err != nil {
-		return false, fmt.Errorf("look for due posts: %w", err)
-	}
-	if batch.Empty() {
-		return false, nil
-	}
-	parcels, err := d.pack(ctx, batch)
-	if err != nil {
+	parcels, some, err := d.next(ctx)
+	if err != nil || !some {
 		return false, err
 	}
 	if parcels, err = d.withoutPresent(ctx, parcels); err != nil {

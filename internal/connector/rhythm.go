@@ -51,6 +51,6 @@ func (r *rhythm) done(objects int, took, last time.Duration, asked int) {
 		r.took, r.sooner = max(took-last/2, 0), 0
 		return
 	}
-	r.took = max(took, 0) - max(took, 0)>>max(3-min(r.sooner, 2), 1)
+	r.took = max(took, 0) - max(took, 0)>>max(2-min(r.sooner, 1), 1)
 	r.sooner++
 }

@@ -13,6 +13,9 @@ import (
 // settle asks the sink what became of the batch in hand, once it may be done.
 func (d *deliverer) settle(ctx context.Context) error {
 	f := d.flight
+	if err := d.prepare(ctx); err != nil {
+		return err
+	}
 	wait := d.rhythm.wait(len(f.bundle.Objects), d.now().Sub(f.sentAt), f.asked)
 	if wait > 0 && !pause(ctx, wait, nil) {
 		return ctx.Err()
@@ -28,7 +31,7 @@ func (d *deliverer) settle(ctx context.Context) error {
 		if err := d.ledger.Lapse(ctx, f.receipt); err != nil {
 			return fmt.Errorf("store lapse: %w", err)
 		}
-		d.flight = nil
+		d.flight, d.ahead = nil, nil
 		return nil
 	case err != nil:
 		return fmt.Errorf("settle batch: %w", err)
@@ -72,6 +75,7 @@ func (d *deliverer) conclude(ctx context.Context, parcels []parcel, verdicts sti
 			if outcomes[i].State == stix.Landed {
 				continue
 			}
+			d.ahead = nil // what becomes of this row may change what is due
 			if err := d.note(ctx, p, outcomes[i]); err != nil {
 				return fmt.Errorf("store outcome: %w", err)
 			}

@@ -1,0 +1,98 @@
+package connector_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"github.com/matrix-connector/matrix-connector/internal/mapping"
+	"github.com/matrix-connector/matrix-connector/internal/stix"
+	"github.com/matrix-connector/matrix-connector/internal/timeline"
+)
+
+// past records so many messages of the room's history, oldest first.
+func (s *scene) past(n int) (events []id.EventID) {
+	s.t.Helper()
+	var batch timeline.Batch
+	for i := range n {
+		body := marshal(s.t, map[string]any{"msgtype": "m.text", "body": fmt.Sprintf("past %d", i)})
+		event := id.EventID(fmt.Sprintf("$past%03d", i))
+		sent := s.clock.Add(time.Duration(i-1000) * time.Minute)
+		batch.Events = append(batch.Events, timeline.Event{
+			Room: den, ID: event, Sender: alice, SenderName: "Alice", RoomName: "The den", Type: "m.room.message",
+			Sent: sent, Received: s.clock, Content: body, Raw: body,
+		})
+		events = append(events, event)
+	}
+	s.record(batch)
+	return events
+}
+
+// onItsWay brings room, author and a first message home, and then a batch of history
+// onto its way; what follows it is composed.
+func (s *scene) onItsWay() (events []id.EventID) {
+	s.t.Helper()
+	s.says("hello")
+	if errs := s.delivers(); errs != nil {
+		s.t.Fatal(errs)
+	}
+	events = s.past(120)
+	s.turnsUntil(func() bool { return s.sink.open != "" })
+	s.sink.settleErr = append(s.sink.settleErr, stix.ErrPending)
+	if more, err := s.out.Turn(s.ctx); err != nil || !more {
+		s.t.Fatal(more, err)
+	}
+	return events
+}
+
+func (s *scene) textOf(event id.EventID) string {
+	s.t.Helper()
+	m, ok := s.sink.objects[mapping.MessageID(event)].(*stix.MediaContent)
+	if !ok {
+		return ""
+	}
+	return m.Content
+}
+
+func TestWhatIsComposedAheadGoesNext(t *testing.T) {
+	s := newScene(t)
+	events := s.onItsWay()
+	if errs := s.delivers(); errs != nil {
+		t.Fatal(errs)
+	}
+	for i, event := range events {
+		if got, want := s.textOf(event), fmt.Sprintf("past %d", i); got != want {
+			t.Errorf("%s is %q, want %q", event, got, want)
+		}
+	}
+	// Room and author, the first message, and three batches of history.
+	if s.sink.receipts != 5 || len(s.sink.amended) > 0 {
+		t.Errorf("%d batches, amended %v", s.sink.receipts, s.sink.amended)
+	}
+}
+
+func TestANewMessageGoesBeforeHistoryThatWasComposedAhead(t *testing.T) {
+	s := newScene(t)
+	s.onItsWay()
+	news := s.says("look at this")
+	before := s.sink.receipts
+	s.turnsUntil(func() bool { return s.sink.receipts == before+1 && s.sink.open != "" })
+	s.turnsUntil(func() bool { return s.sink.open == "" })
+	if s.textOf(news) == "" {
+		t.Error("history went first")
+	}
+}
+
+func TestARowThatLapsesLeavesNothingComposedAhead(t *testing.T) {
+	s := newScene(t)
+	events := s.onItsWay()
+	s.sink.settleErr = append(s.sink.settleErr, stix.ErrLapsed)
+	before := s.sink.receipts
+	s.turnsUntil(func() bool { return s.sink.receipts == before+1 && s.sink.open != "" })
+	s.turnsUntil(func() bool { return s.sink.open == "" })
+	if s.textOf(events[0]) == "" {
+		t.Error("newer history went before what had lapsed")
+	}
+}
