@@ -87,14 +87,12 @@ func rows(t *testing.T) []row {
 	t.Helper()
 	comments := comments(t)
 	var list []row
-	all := reflect.TypeFor[config.Config]()
-	for i := range all.NumField() {
-		group := all.Field(i)
+	for group := range reflect.TypeFor[config.Config]().Fields() {
 		if group.Type.Kind() != reflect.Struct {
 			continue
 		}
-		for j := range group.Type.NumField() {
-			if r, ok := rowOf(t, comments, group.Type, group.Tag.Get("section"), group.Type.Field(j)); ok {
+		for f := range group.Type.Fields() {
+			if r, ok := rowOf(t, comments, group.Type, group.Tag.Get("section"), f); ok {
 				list = append(list, r)
 			}
 		}
@@ -108,8 +106,8 @@ func ruleRows(t *testing.T) []row {
 	comments := comments(t)
 	var list []row
 	rule := reflect.TypeFor[config.RoomRule]()
-	for i := range rule.NumField() {
-		if r, ok := rowOf(t, comments, rule, "", rule.Field(i)); ok {
+	for f := range rule.Fields() {
+		if r, ok := rowOf(t, comments, rule, "", f); ok {
 			list = append(list, r)
 		}
 	}

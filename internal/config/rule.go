@@ -60,12 +60,12 @@ func (l *Labels) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// ruleKeys are the settings of a rule in their order, without fields to read into.
+// ruleKeys are the keys of a rule in their order.
 func ruleKeys() []string {
-	var list []string
 	t := reflect.TypeFor[RoomRule]()
-	for i := range t.NumField() {
-		list = append(list, t.Field(i).Tag.Get("key"))
+	list := make([]string, 0, t.NumField())
+	for f := range t.Fields() {
+		list = append(list, f.Tag.Get("key"))
 	}
 	return list
 }

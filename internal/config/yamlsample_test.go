@@ -37,7 +37,7 @@ const sampleRules = `  rooms:
 func comment(indent, text string) string {
 	var b strings.Builder
 	line := indent + "#"
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		if len(line)+1+len(word) > 88 {
 			b.WriteString(line + "\n")
 			line = indent + "#"

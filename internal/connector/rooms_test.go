@@ -22,7 +22,7 @@ import (
 )
 
 // settingsWith are those of a bot with rules: YAML below matrix.rooms.
-func settingsWith(t *testing.T, hs *matrixtest.Server, path, rules string, more ...string) *config.Config {
+func settingsWith(t *testing.T, hs *matrixtest.Server, path, rules string) *config.Config {
 	t.Helper()
 	dir := t.TempDir()
 	if rules != "" {
@@ -31,10 +31,10 @@ func settingsWith(t *testing.T, hs *matrixtest.Server, path, rules string, more 
 	if err := os.WriteFile(filepath.Join(dir, "config.yml"), []byte(rules), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	settings, err := config.Load(config.Input{Purpose: config.ForDirectory, Folders: []string{dir}, Environ: append([]string{
+	settings, err := config.Load(config.Input{Purpose: config.ForDirectory, Folders: []string{dir}, Environ: []string{
 		"MATRIX_SERVER=" + hs.URL(), "MATRIX_USER_ID=" + hs.UserID("bot").String(), "MATRIX_PASSWORD=secret",
 		"MATRIX_STORE_PATH=" + path, "MATRIX_STORE_KEY=" + strings.Repeat("k", 32),
-	}, more...)})
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}

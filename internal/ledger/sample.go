@@ -44,12 +44,6 @@ func (l *Ledger) Sample(ctx context.Context, room id.RoomID, limit int) ([]timel
 	if row == nil {
 		return nil, fmt.Errorf("sample room: %w", ErrUnknown)
 	}
-	var drafts []timeline.Draft
-	if row.skip != "" {
-		if drafts, err = l.sampleSkipped(ctx, row); err != nil {
-			return nil, fmt.Errorf("sample room: %w", err)
-		}
-	}
 	posts, err := l.readPosts(ctx, "p.room = ? AND p.dropped = 0 ORDER BY p.place DESC, p.id DESC LIMIT ?", row.id, limit)
 	if err != nil {
 		return nil, err
@@ -60,11 +54,17 @@ func (l *Ledger) Sample(ctx context.Context, room id.RoomID, limit int) ([]timel
 			return nil, err
 		}
 	}
-	imported, err := l.draft(ctx, posts)
+	drafts, err := l.draft(ctx, posts)
 	if err != nil {
 		return nil, err
 	}
-	drafts = append(drafts, imported...)
+	if row.skip != "" {
+		skipped, err := l.sampleSkipped(ctx, row)
+		if err != nil {
+			return nil, fmt.Errorf("sample room: %w", err)
+		}
+		drafts = append(drafts, skipped...)
+	}
 	slices.SortStableFunc(drafts, func(a, b timeline.Draft) int {
 		return cmp.Or(a.Post.Sent.Compare(b.Post.Sent), cmp.Compare(a.Post.ID, b.Post.ID))
 	})
@@ -97,7 +97,7 @@ func (l *Ledger) sampleSkipped(ctx context.Context, room *roomRow) ([]timeline.D
 	if err != nil {
 		return nil, err
 	}
-	var drafts []timeline.Draft
+	drafts := make([]timeline.Draft, 0, len(messages))
 	for _, events := range messages {
 		post, says := timeline.Compose(events)
 		if !says {

@@ -40,7 +40,7 @@ func TestASampleIsTheNewestPostsOldestFirst(t *testing.T) {
 func TestASampleOfASkippedRoomIsWhatWouldBeSaid(t *testing.T) {
 	d := open(t, quiet)
 	batch := quietBatch()
-	batch.Events = append(batch.Events, edit(4, alice, "one, corrected", eventID(1)), message(5, "@bot:example.org", "its own"))
+	batch.Events = append(batch.Events, edit(4, bob, "put into her mouth", eventID(1)), message(5, "@bot:example.org", "its own"))
 	d.record(batch)
 	drafts, err := d.Sample(t.Context(), room, 10)
 	d.ok(err)
