@@ -8,7 +8,6 @@ import "time"
 type rhythm struct {
 	took    time.Duration // by the last batch; 0: nothing is known yet
 	objects int           // of it
-	sooner  uint          // how often in a row a batch was done at the first question
 }
 
 // The shortest and the longest wait between two questions.
@@ -17,10 +16,10 @@ const (
 	longestQuiet = 2 * time.Second
 )
 
-// expected is how long so many objects should take. A small batch tells little about
-// a large one: much of its time is nobody's work.
+// expected is how long so many objects should take at least. A small batch tells
+// little about a large one: much of its time is nobody's work.
 func (r *rhythm) expected(objects int) time.Duration {
-	times := min(float64(objects)/float64(max(r.objects, 1)), 4)
+	times := min(float64(objects)/float64(max(r.objects, 1)), 2)
 	return time.Duration(times * float64(r.took))
 }
 
@@ -43,14 +42,11 @@ func (r *rhythm) wait(objects int, since time.Duration, asked int) time.Duration
 
 // done notes that a question found the batch done, so long after it was sent, and
 // that the question before it did not, last before that. Where there was none before,
-// nobody knows how much earlier it was done: the next batch is asked for sooner, and
-// sooner by more each time.
+// nobody knows how much earlier it was done, and the next batch is asked for in half
+// the time: a few questions too many cost less than a sink that waits for nothing.
 func (r *rhythm) done(objects int, took, last time.Duration, asked int) {
-	r.objects = max(objects, 1)
+	r.objects, r.took = max(objects, 1), max(took/2, 0)
 	if asked > 0 {
-		r.took, r.sooner = max(took-last/2, 0), 0
-		return
+		r.took = max(took-last/2, 0)
 	}
-	r.took = max(took, 0) - max(took, 0)>>max(2-min(r.sooner, 1), 1)
-	r.sooner++
 }
