@@ -130,7 +130,7 @@ func kindOf(err error) Kind {
 		return NeedsTLS // a TLS alert
 	case isOp && op.Op == "dial", errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
 		return NoRoute
-	case isOp, errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, os.ErrDeadlineExceeded),
+	case isOp, errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded),
 		strings.Contains(err.Error(), "malformed HTTP"), strings.Contains(err.Error(), "timeout awaiting response headers"):
 		return Broken
 	}

@@ -14,9 +14,13 @@ func (e *Error) Hint() string {
 	if e.url != nil {
 		proxy = proxyVariable(e.url)
 	}
+	way := ""
+	if e.Peer != PeerBroker {
+		way = " (or set " + proxy + " where a proxy leads out)"
+	}
 	switch e.Kind {
 	case Untrusted:
-		hint := "set " + v.trust + " to the certificate of the authority that signed " + name + "'s (PEM text or a file)"
+		hint := "set " + v.trust + " to the certificate of the authority that signed " + name + "'s"
 		if e.Peer == PeerBroker {
 			hint += "; MQ_USE_SSL_REJECT_UNAUTHORIZED=false would trust whoever answers"
 		}
@@ -32,19 +36,19 @@ func (e *Error) Hint() string {
 	case NoClientCert:
 		return name + " asks for a client certificate that it accepts: set " + v.client
 	case NoTLS:
-		return v.plain + ", or the port at which " + name + " speaks TLS (" + v.address + ")"
+		return v.plain + ", or " + v.port + " at which " + name + " speaks TLS"
 	case NeedsTLS:
 		return v.secure
 	case BadTLS:
 		return "look at what stands at " + v.address + ": it speaks no TLS of version 1.2 or newer that fits"
 	case NoName:
-		return "check the name in " + v.address + ": this machine's DNS does not know it"
+		return "check the name in " + v.address + ": this machine's DNS does not know it" + way
 	case NoRoute:
 		hint := "check " + v.address + ", and that a firewall lets this machine reach it"
 		if e.Peer == PeerBroker {
 			return hint + "; where the broker cannot be reached at all, CONNECTOR_QUEUE_PROTOCOL=api goes through the platform"
 		}
-		return hint + " (or set " + proxy + " where a proxy leads out)"
+		return hint + way
 	case ProxyAuth:
 		return "write the proxy's user and password into " + proxy + ": http://user:password@proxy:port, percent-encoded"
 	case ProxyRefused:
@@ -53,7 +57,7 @@ func (e *Error) Hint() string {
 		return "check " + proxy + ", or name " + cmp.Or(e.host(), "the host") + " in NO_PROXY to reach it directly"
 	case Broken:
 		if e.Peer == PeerBroker {
-			return "check MQ_PORT and MQ_USE_SSL: something closed the connection, as a broker does that speaks TLS at this port"
+			return "check MQ_PORT and MQ_USE_SSL: something there closes the connection or says nothing, as a broker that speaks TLS does to one who does not"
 		}
 	}
 	return ""

@@ -13,6 +13,7 @@ const (
 // variables are the settings of a peer, as hints name them.
 type variables struct {
 	address string // where it is
+	port    string // at which port it is
 	trust   string // who may vouch for it
 	client  string // what we show of ourselves
 	plain   string // how to speak without TLS
@@ -23,17 +24,17 @@ func (p Peer) variables() variables {
 	switch p {
 	case PeerHomeserver:
 		return variables{
-			address: "MATRIX_SERVER", trust: "HTTPS_CA_CERTIFICATES", client: "MATRIX_CLIENT_CERT and MATRIX_CLIENT_KEY",
+			address: "MATRIX_SERVER", port: "in it the port", trust: "HTTPS_CA_CERTIFICATES (PEM text or a file)", client: "MATRIX_CLIENT_CERT and MATRIX_CLIENT_KEY",
 			plain: "write http:// in MATRIX_SERVER", secure: "write https:// in MATRIX_SERVER",
 		}
 	case PeerPlatform:
 		return variables{
-			address: "OPENCTI_URL", trust: "OPENCTI_SSL_VERIFY (or HTTPS_CA_CERTIFICATES)", client: "OPENCTI_CLIENT_CERT and OPENCTI_CLIENT_KEY",
+			address: "OPENCTI_URL", port: "in it the port", trust: "HTTPS_CA_CERTIFICATES (PEM text or a file) or OPENCTI_SSL_VERIFY (a file)", client: "OPENCTI_CLIENT_CERT and OPENCTI_CLIENT_KEY",
 			plain: "write http:// in OPENCTI_URL", secure: "write https:// in OPENCTI_URL",
 		}
 	case PeerBroker:
 		return variables{
-			address: "MQ_HOST and MQ_PORT", trust: "MQ_USE_SSL_CA", client: "MQ_USE_SSL_CERT and MQ_USE_SSL_KEY",
+			address: "MQ_HOST and MQ_PORT", port: "in MQ_PORT the port", trust: "MQ_USE_SSL_CA (PEM text or a file)", client: "MQ_USE_SSL_CERT and MQ_USE_SSL_KEY",
 			plain: "set MQ_USE_SSL=false", secure: "set MQ_USE_SSL=true",
 		}
 	}

@@ -87,7 +87,7 @@ func dialBroker(ctx context.Context, b broker, explain func(error) error) (wire,
 		if w.raw != nil {
 			_ = w.raw.Close() // the library leaves it open after a refused password
 		}
-		if ended := ctx.Err(); ended != nil {
+		if ended := ctx.Err(); ended != nil && (w.raw != nil || errors.Is(ended, context.Canceled)) {
 			err = ended
 		} else {
 			err = line.reason(err)

@@ -165,8 +165,14 @@ func TestASmallerLimitThanExpectedIsLearnedFromTheBroker(t *testing.T) {
 }
 
 func TestNoWorkIsOpenedWhileTheBrokerIsDown(t *testing.T) {
-	s := started(t, openctitest.Gen7)
+	s := newScene(t, openctitest.Gen7, nil)
 	s.broker.set(func(r *rabbit) { r.down = true })
+	if _, err := s.platform.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(s.log.String(), "the broker cannot be reached yet") {
+		t.Error("the start does not tell of it")
+	}
 	_, err := s.platform.Begin(t.Context(), 1)
 	if err == nil || opencti.ClassOf(err) != opencti.Temporary {
 		t.Fatalf("class %s: %v", opencti.ClassOf(err), err)

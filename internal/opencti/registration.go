@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 )
 
 // Registration is what [Platform.Start] learned about the platform and the
@@ -99,9 +100,33 @@ func (p *Platform) Start(ctx context.Context) (Registration, error) {
 	p.mu.Unlock()
 	p.setVersion(version)
 	p.logStart(ctx, reg)
+	p.tryBroker(ctx)
 	p.warnWeaker(ctx)
 	return reg, nil
 }
+
+// tryBroker dials the broker once, so that who starts the connector hears of a way
+// that is shut before the first message has to go. Nothing depends on it.
+func (p *Platform) tryBroker(ctx context.Context) {
+	if p.config.ThroughAPI {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, firstDial)
+	defer cancel()
+	err := p.carrier.open(ctx)
+	if err == nil || ClassOf(err) == Cancelled {
+		return
+	}
+	attrs := []slog.Attr{slog.Any("err", err)}
+	if e, ok := errors.AsType[*Error](err); ok && e.Hint() != "" {
+		attrs = append(attrs, slog.String("hint", e.Hint()))
+	}
+	p.config.Log.LogAttrs(ctx, slog.LevelWarn, "the broker cannot be reached yet", attrs...)
+}
+
+// firstDial is how long a start waits for the broker. A firewall that drops packets
+// would hold it up for half a minute.
+const firstDial = 5 * time.Second
 
 func (p *Platform) logStart(ctx context.Context, reg Registration) {
 	log := p.config.Log

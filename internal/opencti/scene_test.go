@@ -259,12 +259,14 @@ type rabbit struct {
 	waiting  [][]byte
 	received [][]byte
 	dials    int
+	dialled  opencti.Broker // the last one
 }
 
 func (r *rabbit) dial(_ context.Context, b opencti.Broker) (opencti.Wire, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.dials++
+	r.dialled = b
 	if r.down {
 		return nil, opencti.ClassifyAMQP("dial", errors.New("connection refused"))
 	}

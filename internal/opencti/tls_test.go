@@ -11,7 +11,39 @@ import (
 	"testing"
 
 	"github.com/matrix-connector/matrix-connector/internal/opencti"
+	"github.com/matrix-connector/matrix-connector/internal/opencti/openctitest"
+	"github.com/matrix-connector/matrix-connector/internal/stix"
 )
+
+func TestTLSIsWhatThePlatformSaysUnlessASettingSaysOtherwise(t *testing.T) {
+	yes, no := true, false
+	for _, c := range []struct {
+		name     string
+		platform bool
+		set      *bool
+		want     bool
+	}{
+		{"the platform says yes", true, nil, true},
+		{"the platform says no", false, nil, false},
+		{"the setting says no", true, &no, false},
+		{"the setting says yes", false, &yes, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			security := &tls.Config{MinVersion: tls.VersionTLS12}
+			s := newSceneOn(t, openctitest.Config{Generation: openctitest.Gen7, BrokerTLS: c.platform}, func(o *opencti.Config) {
+				o.MQ.UseSSL, o.MQ.TLS = c.set, security
+			})
+			if _, err := s.platform.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			b := stix.NewBundle(room())
+			s.landed(s.deliver(b), b)
+			if got := s.broker.dialled; got.UseSSL != c.want || got.TLS != security {
+				t.Errorf("dialled with TLS %v", got.UseSSL)
+			}
+		})
+	}
+}
 
 func TestTheBrokersCertificateIsVerifiedUnlessAskedNotTo(t *testing.T) {
 	server := httptest.NewTLSServer(http.NotFoundHandler()) // for its certificate

@@ -41,6 +41,9 @@ type Config struct {
 	// Broker is the RabbitMQ to answer registrations with; nil is a platform
 	// without one, whose items come by Ingest.
 	Broker *Broker
+	// BrokerTLS lets registrations say that the broker, where there is none, is
+	// spoken to over TLS.
+	BrokerTLS bool
 	// ForeignWorker leaves the queue to a worker outside, the vendor's: Run
 	// consumes nothing, and the schema holds what the vendor's importer uses.
 	ForeignWorker bool
@@ -129,6 +132,9 @@ func New(cfg Config) (*Platform, error) {
 	}
 	p.faults = newFaults(p)
 	p.broker = newBroker(cfg.Broker)
+	if cfg.Broker == nil {
+		p.broker.settings.TLS = cfg.BrokerTLS
+	}
 	marks := p.addMarkings()
 	for _, u := range cfg.Users {
 		p.accounts = append(p.accounts, newAccount(u, p.gen, marks))
