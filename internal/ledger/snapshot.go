@@ -59,11 +59,12 @@ func (l *Ledger) Overview(ctx context.Context, limit int) (rooms []RoomView, mor
 	if err := l.overviewPosts(ctx, all); err != nil {
 		return nil, 0, err
 	}
+	// +room keeps SQLite from grouping by walking over the index of all events.
 	for _, q := range []struct {
 		query string
 		note  func(v *RoomView, n int)
 	}{
-		{"SELECT room, count(*) FROM ledger_event WHERE state = 'undecrypted' GROUP BY room", func(v *RoomView, n int) { v.Undecrypted = n }},
+		{"SELECT room, count(*) FROM ledger_event WHERE state = 'undecrypted' GROUP BY +room", func(v *RoomView, n int) { v.Undecrypted = n }},
 		{"SELECT room, count(*) FROM ledger_gap WHERE state = 'open' GROUP BY room", func(v *RoomView, n int) { v.OpenGaps = n }},
 	} {
 		err := l.each(ctx, func(row dbutil.Scannable) error {
@@ -156,9 +157,9 @@ func (l *Ledger) overviewPosts(ctx context.Context, all map[int64]*RoomView) err
 			v.OldestDue = cmp.Or(moment(oldest), v.OldestDue)
 		}
 		return nil
-	}, `SELECT room, 'due', count(*), coalesce(min(CASE live WHEN 1 THEN place END), 0) FROM ledger_post WHERE state = 'due' GROUP BY room
-		UNION ALL SELECT room, 'sent', count(*), 0 FROM ledger_post WHERE state = 'sent' GROUP BY room
-		UNION ALL SELECT room, 'dead', count(*), 0 FROM ledger_post WHERE state = 'dead' GROUP BY room`)
+	}, `SELECT room, 'due', count(*), coalesce(min(CASE live WHEN 1 THEN place END), 0) FROM ledger_post WHERE state = 'due' GROUP BY +room
+		UNION ALL SELECT room, 'sent', count(*), 0 FROM ledger_post WHERE state = 'sent' GROUP BY +room
+		UNION ALL SELECT room, 'dead', count(*), 0 FROM ledger_post WHERE state = 'dead' GROUP BY +room`)
 	if err != nil {
 		return fmt.Errorf("count posts: %w", err)
 	}

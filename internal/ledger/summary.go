@@ -125,7 +125,8 @@ func (l *Ledger) CaughtUp(ctx context.Context) (bool, error) {
 		OR EXISTS (SELECT 1 FROM ledger_post p CROSS JOIN ledger_room r ON r.id = p.room CROSS JOIN ledger_author a ON a.id = p.author
 			WHERE p.state = 'due' AND r.skip = '' AND NOT (r.state = 'dead' AND r.landed = 0) AND NOT (a.state = 'dead' AND a.landed = 0))
 		OR EXISTS (SELECT 1 FROM ledger_attachment t CROSS JOIN ledger_post p ON p.id = t.post CROSS JOIN ledger_room r ON r.id = p.room
-			CROSS JOIN ledger_author a ON a.id = p.author WHERE t.state IN ('wanted', 'fetched') AND r.skip = '' AND NOT (p.state = 'dead' AND p.landed = 0)
+			CROSS JOIN ledger_author a ON a.id = p.author WHERE t.id IN (
+				SELECT id FROM ledger_attachment WHERE state = 'wanted' UNION ALL SELECT id FROM ledger_attachment WHERE state = 'fetched') AND r.skip = '' AND NOT (p.state = 'dead' AND p.landed = 0)
 			AND NOT (r.state = 'dead' AND r.landed = 0) AND NOT (a.state = 'dead' AND a.landed = 0))`).Scan(&busy)
 	return !busy && err == nil, wrap("look for work", err)
 }
