@@ -9,8 +9,11 @@
 // reads it so. A secret can stand in a file that its twin with the suffix _FILE
 // names.
 //
-// The comments of [Config]'s fields are the manual: the table in README.md is made
-// of them.
+// Rules for some rooms stand in config.yml alone: see [RoomRule].
+//
+// The comments and tags of [Config]'s fields are the manual. The table in README.md,
+// config.yml.sample and the files of OpenCTI's connectors repository (__metadata__) are
+// made of them by go test ./internal/config -update, and compared without that flag.
 //
 // What a secret holds is never part of a [Problem], a [Warning] or a log line:
 //
