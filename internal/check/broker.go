@@ -110,7 +110,7 @@ func (d *delivering) brokerless(says string, at opencti.BrokerAddress, e *openct
 		if late(e.Err) {
 			why = "it takes the connection and says nothing"
 		}
-		if hint == "" || late(e.Err) {
+		if hint == "" || late(e.Err) || at.TLS {
 			hint = "check MQ_PORT and MQ_USE_SSL: AMQP is spoken at 5672, over TLS at 5671, and never at 15672, the page of the broker"
 		}
 	case opencti.StepTLS, opencti.StepQueue:

@@ -96,7 +96,7 @@ func brief(err error) string {
 // unreachable says why no platform answers.
 func (d *delivering) unreachable(address string, err error) Line {
 	e, _ := errors.AsType[*opencti.Error](err)
-	base := "set OPENCTI_URL to the platform's base URL: as in the browser up to /dashboard, with a base path if it has one, without /graphql"
+	base := "set OPENCTI_URL to the platform's base URL: what the browser shows before /dashboard, with a base path if there is one, without /graphql"
 	switch {
 	case e != nil && e.Status == 0 && hintOf(err) != "":
 		return failed(Platform, place(address)+": "+brief(err), hintOf(err))

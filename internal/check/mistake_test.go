@@ -30,7 +30,7 @@ func TestMistakesAreToldWithTheirCure(t *testing.T) {
 		{
 			name:  "the password is wrong",
 			makes: func(s *scene) { s.env["MATRIX_PASSWORD"] = "canary-mistyped" },
-			line:  check.Login, holds: []string{"does not accept user and password", "MATRIX_PASSWORD"},
+			line:  check.Login, holds: []string{"does not accept user and password", "MATRIX_PASSWORD", "MATRIX_SERVER"},
 		},
 		{
 			name: "the user id is that of nobody", makes: func(s *scene) { s.env["MATRIX_USER_ID"] = "@nobody:test.example" },
@@ -128,7 +128,7 @@ func TestMistakesAreToldWithTheirCure(t *testing.T) {
 				delete(s.env, "MATRIX_PASSWORD")
 				s.env["MATRIX_ACCESS_TOKEN"] = peer.Client.AccessToken
 			},
-			line: check.Login, holds: []string{"another user", "MATRIX_USER_ID and MATRIX_ACCESS_TOKEN"},
+			line: check.Login, holds: []string{"another user", "@carol:test.example", "MATRIX_USER_ID and MATRIX_ACCESS_TOKEN"},
 		},
 		{
 			name: "the Matrix token is that of a client in use",

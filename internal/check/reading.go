@@ -146,6 +146,9 @@ func (r *reading) refused(err error) Line {
 		return failed(Login, "the homeserver does not answer", "try again; if it stays so, ask who runs the homeserver of MATRIX_SERVER").with("user_id", user)
 	}
 	hint := hintOf(err)
+	if e, ok := errors.AsType[*matrix.LoginError](err); ok && e.Reason == matrix.ReasonPassword {
+		hint += "; the account has to be one of the homeserver of MATRIX_SERVER, " + string(r.settings.Matrix.Server)
+	}
 	if hint == "" {
 		hint = "check MATRIX_USER_ID and MATRIX_PASSWORD, or ask who runs the homeserver"
 	}

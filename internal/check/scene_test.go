@@ -177,6 +177,7 @@ func (s *scene) checks() report {
 	}
 	var order []string
 	for _, l := range lines {
+		s.t.Logf("%-8s %-10s %s [%s]", l.State, l.Name, l.Says, l.Hint)
 		if len(order) == 0 || order[len(order)-1] != l.Name {
 			order = append(order, l.Name)
 		}

@@ -52,19 +52,26 @@ func (a asker) start(ctx context.Context, before Line, steps []step) <-chan Line
 	lines := make(chan Line, len(steps))
 	go func() {
 		defer close(lines)
-		states := map[string]State{before.Name: before.State}
+		// why says of each step that did not go well why others are skipped.
+		why := map[string]string{}
+		note := func(l Line) {
+			switch l.State {
+			case Failed:
+				why[l.Name] = "because " + l.Name + " failed"
+			case Skipped:
+				why[l.Name] = l.Says
+			case OK, Warning:
+			}
+		}
+		note(before)
 		for _, s := range steps {
 			var l Line
-			missing := slices.IndexFunc(s.needs, func(name string) bool { return states[name] == Failed || states[name] == Skipped })
-			switch {
-			case missing >= 0 && states[s.needs[missing]] == Failed:
-				l = skipped(s.name, "because "+s.needs[missing]+" failed")
-			case missing >= 0:
-				l = skipped(s.name, "because "+s.needs[missing]+" could not be looked at")
-			default:
+			if missing := slices.IndexFunc(s.needs, func(name string) bool { return why[name] != "" }); missing >= 0 {
+				l = skipped(s.name, why[s.needs[missing]])
+			} else {
 				l, _ = a.ask(ctx, s)
 			}
-			states[s.name] = l.State
+			note(l)
 			lines <- l
 		}
 	}()

@@ -55,7 +55,10 @@ func (s *storage) look(ctx context.Context) Line {
 		if hint == "" {
 			hint = "set MATRIX_STORE_PATH to a folder on a volume of its own that this user may write"
 		}
-		return facts(failed(Store, err.Error(), hint+" (MATRIX_STORE_PATH)"))
+		if !strings.Contains(hint, "MATRIX_STORE_PATH") {
+			hint += " (MATRIX_STORE_PATH)"
+		}
+		return facts(failed(Store, err.Error(), hint))
 	case survey.Free < fullBelow:
 		return facts(failed(Store, fmt.Sprintf("only %s are free at %s", size(survey.Free), survey.Path),
 			"make room on the volume, or set MATRIX_STORE_PATH to a folder on a larger one"))

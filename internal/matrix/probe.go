@@ -250,6 +250,9 @@ func Brief(err error) string {
 		if len(e.Flows) > 0 {
 			text += ", it offers " + strings.Join(e.Flows, ", ")
 		}
+		if e.Reason == ReasonOtherUser && e.Err != nil {
+			text += ": " + e.Err.Error()
+		}
 		return text
 	}
 	if e, ok := errors.AsType[mautrix.HTTPError](err); ok && e.Response != nil {

@@ -21,6 +21,9 @@ type UnwritableError struct {
 
 // Error names path, owner, mode and process.
 func (e *UnwritableError) Error() string {
+	if errors.Is(e.Err, syscall.ENOTDIR) {
+		return fmt.Sprintf("store %s cannot be written: %v", e.Path, e.Err)
+	}
 	if e.UID < 0 {
 		return fmt.Sprintf("store %s cannot be written by user %d: %v", e.Path, e.Process, e.Err)
 	}
