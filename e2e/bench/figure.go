@@ -47,7 +47,7 @@ var (
 	LoadedStart = &Figure{Name: "… with a store of 1,000,000 events", Python: "–", Goal: "< 1,000", Unit: "ms"}
 
 	PacedLost = &Figure{Name: "2,000 texts at 35/s in four rooms, ten events a room in a /sync: lost", Python: "2–10 %", Goal: "0", Unit: "lost"}
-	PacedLate = &Figure{Name: "… 95 % stand on the platform within", Python: "–", Goal: "–", Unit: "ms"}
+	PacedLate = &Figure{Name: "… 95 % are out of the queue within", Python: "–", Goal: "–", Unit: "ms"}
 
 	PlatformLost   = &Figure{Name: "platform away for two minutes: lost", Python: "nearly all", Goal: "0", Unit: "lost"}
 	PlatformBack   = &Figure{Name: "… back to everything delivered", Python: "–", Goal: "–", Unit: "s", Digits: 1}

@@ -54,7 +54,7 @@ func Update(page, machine string) error {
 	}
 	fmt.Fprintf(&b, "\n%s", end)
 	b.Write(after)
-	if err := os.WriteFile(page, b.Bytes(), 0o644); err != nil { //nolint:gosec // a page of the repository
+	if err := os.WriteFile(page, b.Bytes(), 0o644); err != nil {
 		return fmt.Errorf("update the table: %w", err)
 	}
 	return nil
