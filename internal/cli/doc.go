@@ -8,5 +8,6 @@
 //	matrix-connector: hint: what to do about it
 //
 // A command that is wrong, or settings that are, end with code 2 before anything
-// is opened.
+// is opened. To check, wrong settings are what it was asked for: it ends with 3, as
+// for anything else that has to be cured.
 package cli
