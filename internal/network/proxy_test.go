@@ -92,17 +92,17 @@ func TestAProxyLeadsToBothPeers(t *testing.T) {
 			CACertificates: company.pem, HTTPProxy: config.NewSecret(u.String()), HTTPSProxy: config.NewSecret(u.String()),
 		}}
 	}
-	for peer, make := range transports {
+	for peer, reach := range transports {
 		t.Run(peer, func(t *testing.T) {
 			for address, want := range map[string]string{"https://octi.corp.example/x": "hello", "http://octi.corp.example/x": "by proxy"} {
-				if text, err := get(t, make, through(way.login), address); err != nil || text != want {
+				if text, err := get(t, reach, through(way.login), address); err != nil || text != want {
 					t.Errorf("%s: %q, %v", address, text, err)
 				}
 			}
 			for _, wrong := range []string{"", "us:canary"} {
-				_, err := get(t, make, through(wrong), "https://octi.corp.example/x")
+				_, err := get(t, reach, through(wrong), "https://octi.corp.example/x")
 				fails(t, err, network.ProxyAuth, "HTTPS_PROXY")
-				_, err = get(t, make, through(wrong), "http://octi.corp.example/x")
+				_, err = get(t, reach, through(wrong), "http://octi.corp.example/x")
 				fails(t, err, network.ProxyAuth, "HTTP_PROXY")
 			}
 		})
@@ -183,8 +183,8 @@ func TestHeadersGoToThePlatformAlone(t *testing.T) {
 	if err := set.OpenCTI.CustomHeaders.UnmarshalText([]byte("X-Gate: canary:1; x-zone:dmz")); err != nil {
 		t.Fatal(err)
 	}
-	for _, make := range []func(*config.Config) (http.RoundTripper, error){network.Platform, network.Homeserver} {
-		if _, err := get(t, make, set, s.URL); err != nil {
+	for _, reach := range []func(*config.Config) (http.RoundTripper, error){network.Platform, network.Homeserver} {
+		if _, err := get(t, reach, set, s.URL); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -209,16 +209,16 @@ func TestAPeerOnIPv6IsReached(t *testing.T) {
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	set := &config.Config{Network: config.Network{CACertificates: company.pem, HTTPSProxy: config.NewSecret("http://127.0.0.1:1")}}
-	for peer, make := range transports {
-		if text, err := get(t, make, set, s.URL); err != nil || text != "hello" {
+	for peer, reach := range transports {
+		if text, err := get(t, reach, set, s.URL); err != nil || text != "hello" {
 			t.Errorf("%s at %s: %q, %v", peer, s.URL, text, err)
 		}
 	}
 }
 
 func TestAnEndedCallerIsNoFailureOfTheNetwork(t *testing.T) {
-	for peer, make := range transports {
-		transport, err := make(&config.Config{})
+	for peer, reach := range transports {
+		transport, err := reach(&config.Config{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -34,7 +34,7 @@ func serve(t *testing.T, l leaf, change func(*tls.Config)) *httptest.Server {
 	t.Helper()
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("hello")) }))
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
-	s.TLS = &tls.Config{Certificates: []tls.Certificate{l.pair()}, MinVersion: tls.VersionTLS10} //nolint:gosec // G402: a server may be old
+	s.TLS = &tls.Config{Certificates: []tls.Certificate{l.pair()}, MinVersion: tls.VersionTLS10}
 	if change != nil {
 		change(s.TLS)
 	}
@@ -55,9 +55,9 @@ func timedOut(t *testing.T) (context.Context, context.CancelFunc) {
 }
 
 // get asks through a transport of the settings.
-func get(t *testing.T, make func(*config.Config) (http.RoundTripper, error), c *config.Config, address string) (string, error) {
+func get(t *testing.T, reach func(*config.Config) (http.RoundTripper, error), c *config.Config, address string) (string, error) {
 	t.Helper()
-	transport, err := make(c)
+	transport, err := reach(c)
 	if err != nil {
 		return "", err
 	}
@@ -101,7 +101,7 @@ func TestAPrivateAuthorityIsTrustedWhereItIsNamed(t *testing.T) {
 	company, other := newAuthority(t), newAuthority(t)
 	s := serve(t, company.server(t), nil)
 	hint := map[string]string{"homeserver": "HTTPS_CA_CERTIFICATES", "platform": "OPENCTI_SSL_VERIFY"}
-	for peer, make := range transports {
+	for peer, reach := range transports {
 		for _, c := range []struct {
 			name string
 			set  config.Config
@@ -115,7 +115,7 @@ func TestAPrivateAuthorityIsTrustedWhereItIsNamed(t *testing.T) {
 			{"another one", config.Config{Network: config.Network{CACertificates: other.pem}}, false},
 		} {
 			t.Run(peer+" "+c.name, func(t *testing.T) {
-				text, err := get(t, make, &c.set, s.URL)
+				text, err := get(t, reach, &c.set, s.URL)
 				if c.ok && (err != nil || text != "hello") {
 					t.Errorf("%q, %v", text, err)
 				}
@@ -155,21 +155,21 @@ func TestThePlatformsOwnSettingCountsForThePlatformAlone(t *testing.T) {
 func TestACertificateThatDoesNotFitSaysWhy(t *testing.T) {
 	company := newAuthority(t)
 	set := &config.Config{Network: config.Network{CACertificates: company.pem}}
-	for peer, make := range transports {
+	for peer, reach := range transports {
 		address := map[string]string{"homeserver": "MATRIX_SERVER", "platform": "OPENCTI_URL"}[peer]
 		t.Run(peer+" of another name", func(t *testing.T) {
 			s := serve(t, company.issue(t, newKey(t), time.Now().Add(time.Hour), "octi.corp.example"), nil)
-			_, err := get(t, make, set, s.URL)
+			_, err := get(t, reach, set, s.URL)
 			fails(t, err, network.OtherName, address, "octi.corp.example")
 		})
 		t.Run(peer+" of last year", func(t *testing.T) {
 			s := serve(t, company.issue(t, newKey(t), time.Now().Add(-time.Hour), "127.0.0.1"), nil)
-			_, err := get(t, make, set, s.URL)
+			_, err := get(t, reach, set, s.URL)
 			fails(t, err, network.Expired, "clock")
 		})
 		t.Run(peer+" of an old TLS", func(t *testing.T) {
 			s := serve(t, company.server(t), func(c *tls.Config) { c.MaxVersion = tls.VersionTLS11 })
-			_, err := get(t, make, set, s.URL)
+			_, err := get(t, reach, set, s.URL)
 			fails(t, err, network.BadTLS, address, "1.2")
 		})
 	}
@@ -180,12 +180,12 @@ func TestHTTPAndHTTPSAreNotConfused(t *testing.T) {
 	secure := serve(t, company.server(t), nil)
 	plain := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(plain.Close)
-	for peer, make := range transports {
+	for peer, reach := range transports {
 		address := map[string]string{"homeserver": "MATRIX_SERVER", "platform": "OPENCTI_URL"}[peer]
 		t.Run(peer, func(t *testing.T) {
-			_, err := get(t, make, &config.Config{}, strings.Replace(plain.URL, "http:", "https:", 1))
+			_, err := get(t, reach, &config.Config{}, strings.Replace(plain.URL, "http:", "https:", 1))
 			fails(t, err, network.NoTLS, "http:// in "+address)
-			_, err = get(t, make, &config.Config{}, strings.Replace(secure.URL, "https:", "http:", 1))
+			_, err = get(t, reach, &config.Config{}, strings.Replace(secure.URL, "https:", "http:", 1))
 			fails(t, err, network.NeedsTLS, "https:// in "+address)
 		})
 	}
@@ -210,7 +210,7 @@ func TestAClientCertificateIsShown(t *testing.T) {
 	s := serve(t, company.server(t), func(c *tls.Config) { c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, pool })
 	us := company.issue(t, newKey(t), time.Now().Add(time.Hour))
 	expired := company.issue(t, newKey(t), time.Now().Add(-time.Hour))
-	for peer, make := range transports {
+	for peer, reach := range transports {
 		names := map[string]string{"homeserver": "MATRIX_CLIENT_CERT", "platform": "OPENCTI_CLIENT_CERT"}[peer]
 		for _, c := range []struct {
 			name, cert, key string
@@ -228,7 +228,7 @@ func TestAClientCertificateIsShown(t *testing.T) {
 					OpenCTI: config.OpenCTI{ClientCert: c.cert, ClientKey: config.NewSecret(c.key)},
 					Matrix:  config.Matrix{ClientCert: c.cert, ClientKey: config.NewSecret(c.key)},
 				}
-				text, err := get(t, make, set, s.URL)
+				text, err := get(t, reach, set, s.URL)
 				if c.ok && (err != nil || text != "hello") {
 					t.Errorf("%q, %v", text, err)
 				}

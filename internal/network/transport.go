@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -81,9 +82,7 @@ func newTransport(peer Peer, n config.Network, security *tls.Config, headers htt
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if len(t.headers) > 0 {
 		r = r.Clone(r.Context())
-		for name, values := range t.headers {
-			r.Header[name] = values
-		}
+		maps.Copy(r.Header, t.headers)
 	}
 	res, err := t.base.RoundTrip(r)
 	if err != nil {
