@@ -6,7 +6,7 @@
 // [Ledger.Record] is called by matrix inside the transaction that also holds the
 // crypto state and the sync token ([github.com/matrix-connector/matrix-connector/internal/store.Store.Do]).
 // An event that the ledger does not hold was therefore not acknowledged to the
-// homeserver, and one that it holds is never forgotten: no path deletes a row. An
+// homeserver, and one that it holds is never forgotten: no path deletes its row. An
 // event is in one of four states:
 //
 //	undecrypted(reason)  kept for ever, tried again when a key of its session comes
@@ -51,6 +51,17 @@
 //
 // A post never waits for its files, and a file is attached only to a post that has
 // landed.
+//
+// # Content
+//
+// What was received stands apart from its event ([Ledger.Trim] drops it some time after
+// the post landed) and the event stays, with the names that were frozen with it:
+//
+//	kept ──Trim, of landed posts──▶ dropped ──Record, where its post is due──▶ kept
+//
+// A post that is due and lacks content is not said: [Ledger.Refills] lists its events to
+// be read from the homeserver once more, and what nobody shows any more is
+// dead("content_gone"). So a post is never overwritten by less than it was.
 //
 // # At rest
 //
