@@ -45,7 +45,7 @@ var explanations = map[string]explanation{
 
 	"post unconfirmed":         {"taken by the platform several times and never shown", "look at the workers and at the connector's works on the platform; " + cureReset},
 	"post room_rule":           {"of a room that is not imported any more", cureNone + "; take the room out of MATRIX_ROOMS_EXCLUDE or into MATRIX_ROOMS to import it"},
-	"post content_gone":        {"it is to be said again, and the homeserver no longer shows it", "what the platform holds of it stays; for the rest let the bot back into the room, and " + cureReset},
+	"post content_gone":        {"it is to be said again, and the homeserver no longer shows it", "what the platform holds of it stays; to say it again, let the bot back into the room and reset the connector's state on the platform's page"},
 	"post nothing_to_say":      {"nothing can be made of what is stored", "none where its sender took it back; otherwise check the disk"},
 	"post refused_by_broker":   {"refused by the broker", "look at the broker's limit of a message's size; " + cureReset},
 	"post mapping_failed":      {"this connector failed to map them", cureReport},
