@@ -50,7 +50,7 @@ func (c *roomsCommand) run(ctx context.Context, in *invocation) int {
 
 func (c *roomsCommand) show(ctx context.Context, in *invocation, settings *config.Config) error {
 	for _, w := range settings.Warnings {
-		_, _ = fmt.Fprintf(in.stderr, "%s: warning: %s\n", program, w) // there is nobody else to tell
+		in.say("warning: %s", w)
 	}
 	trial, err := connector.OpenTrial(ctx, settings, time.Now())
 	if err != nil {
@@ -71,7 +71,18 @@ func (c *roomsCommand) show(ctx context.Context, in *invocation, settings *confi
 		_, err := fmt.Fprintln(in.stdout, "The bot has seen no room yet. Invite it, or wait for its first sync.")
 		return err
 	}
-	return writeRooms(in.stdout, rooms)
+	if err := writeRooms(in.stdout, rooms); err != nil {
+		return err
+	}
+	for _, rule := range trial.Unused(rooms) {
+		in.say("rule %d of matrix.rooms holds for none of these rooms", rule)
+	}
+	return nil
+}
+
+// say tells a person something beside what was asked for.
+func (in *invocation) say(format string, args ...any) {
+	_, _ = fmt.Fprintf(in.stderr, program+": "+format+"\n", args...) // there is nobody else to tell
 }
 
 // explain writes the bundle to stdout, and to stderr what a person should know of it.
@@ -84,18 +95,16 @@ func (c *roomsCommand) explain(ctx context.Context, in *invocation, trial *conne
 	if err != nil {
 		return err
 	}
-	say := func(format string, args ...any) {
-		_, _ = fmt.Fprintf(in.stderr, program+": "+format+"\n", args...) // there is nobody else to tell
-	}
+	name := printable(string(room.ID))
 	switch {
 	case !room.Imported:
-		say("%s is not imported: %s", room.ID, whyNot(room))
+		in.say("%s is not imported: %s", name, whyNot(room))
 		return nil
 	case n == 0:
-		say("%s: no message of it is in the store; what has landed is dropped from it after MATRIX_CONTENT_RETENTION", room.ID)
+		in.say("%s: no message of it is in the store; what has landed is dropped from it after MATRIX_CONTENT_RETENTION", name)
 		return nil
 	}
-	say("%s: %s; the newest messages that the store holds: %d. Nothing is sent.", room.ID, ruleOf(room), n)
+	in.say("%s: %s; the newest messages that the store holds: %d. Nothing is sent.", name, ruleOf(room), n)
 	return writeJSON(in.stdout, bundle)
 }
 

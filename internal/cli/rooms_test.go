@@ -64,6 +64,7 @@ matrix:
   rooms:
     - {room: "#hr:example.org", skip: true}
     - {room: "#ops:*", tlp: RED, labels: [phishing], import_start_date: none, attachment_max_size: 1536KiB, attachment_types: image/*}
+    - {room: "#ghost:example.org", tlp: GREEN}
 `
 	if err := os.WriteFile("config.yml", []byte(rules), 0o600); err != nil {
 		t.Fatal(err)
@@ -90,7 +91,7 @@ matrix:
 		}
 		return lines
 	}
-	if diff := cmp.Diff(squeeze(want), squeeze(table)); diff != "" || stderr != "" || code != 0 {
+	if diff := cmp.Diff(squeeze(want), squeeze(table)); diff != "" || stderr != "matrix-connector: rule 3 of matrix.rooms holds for none of these rooms\n" || code != 0 {
 		t.Errorf("code %d, %s\n%s", code, stderr, diff)
 	}
 

@@ -97,11 +97,11 @@ type Matrix struct {
 	ImportStartDate Start `env:"MATRIX_IMPORT_START_DATE" default:"P30D"`
 	// Who may invite the bot: Matrix ids or patterns, such as `@alice:example.org,*:example.org`. Nobody, unless set; other invites stay pending.
 	InviteFrom SenderPatterns `env:"MATRIX_INVITE_FROM" example:"@alice:example.org,*:example.org"`
-	// The rooms to import, by id, alias or pattern. All rooms of the bot, unless set.
+	// The rooms to import, by id, main alias or pattern. All rooms of the bot, unless set.
 	Rooms RoomPatterns `env:"MATRIX_ROOMS" example:"!abc:example.org,#ops-*:example.org"`
 	// Rules for some rooms, in the place of a list of rooms. The first rule that fits a room holds.
 	RoomRules []RoomRule `key:"matrix.rooms"`
-	// The rooms to leave out, by id, alias or pattern.
+	// The rooms to leave out, by id, main alias or pattern.
 	RoomsExclude RoomPatterns `env:"MATRIX_ROOMS_EXCLUDE" example:"#random:example.org"`
 	// The largest file that is fetched; a larger one is described only. `0` fetches none.
 	AttachmentMaxSize Bytes `env:"MATRIX_ATTACHMENT_MAX_SIZE" default:"100MiB"`

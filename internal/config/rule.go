@@ -14,7 +14,7 @@ import (
 // stands in config.yml alone, as an entry of matrix.rooms. Of several rules that fit
 // a room the first one holds, and only it; what it does not say is as for all rooms.
 type RoomRule struct {
-	// The rooms that the rule is for: one id, alias or pattern, or a list of them.
+	// The rooms that the rule is for: one id, main alias or pattern, or a list of them.
 	Rooms RoomPatterns `key:"room"`
 	// Import nothing of these rooms. What the bot sees of them is kept, so that they can be taken in later.
 	Skip bool `key:"skip"`

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -146,6 +147,18 @@ func (r *rules) trial(room timeline.Room) RoomTrial {
 	limit, types := r.files(room)
 	trial.AttachmentMaxSize, trial.AttachmentTypes = limit, append([]string{}, types...)
 	return trial
+}
+
+// Unused are the numbers of the rules that hold for none of the rooms: the bot has not
+// seen theirs, earlier rules take them, or they are misspelt.
+func (t *Trial) Unused(rooms []RoomTrial) []int {
+	var unused []int
+	for i := range t.rules.rooms {
+		if !slices.ContainsFunc(rooms, func(r RoomTrial) bool { return r.Rule == i+1 }) {
+			unused = append(unused, i+1)
+		}
+	}
+	return unused
 }
 
 // Find finds the room that a person means: by its id or alias, or by its name where no
