@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 
 	"github.com/matrix-connector/matrix-connector/internal/config"
 	"github.com/matrix-connector/matrix-connector/internal/opencti"
@@ -91,6 +92,9 @@ func (d *delivering) brokerless(says string, at opencti.BrokerAddress, e *openct
 			why = "it does not answer, as behind a firewall"
 		}
 		hint = "let the firewall pass " + at.Used + ", or set MQ_HOST and MQ_PORT to where this machine reaches the platform's broker" + through
+		if _, ok := errors.AsType[*net.DNSError](e.Err); ok {
+			hint = "it is a name of the platform's own network: let the connector run in that network, or set MQ_HOST and MQ_PORT to where this machine reaches the broker" + through
+		}
 		if at.Overridden {
 			hint = "check MQ_HOST and MQ_PORT, and that the firewall lets " + at.Used + " pass" + through
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 
 	"github.com/matrix-connector/matrix-connector/internal/config"
@@ -61,7 +62,7 @@ func (d *delivering) platform(ctx context.Context) Line {
 	e, _ := errors.AsType[*opencti.Error](err)
 	l := fine(Platform, place(address)+" runs OpenCTI "+version)
 	switch {
-	case e != nil && refusesToken(e):
+	case e != nil && (refusesToken(e) || e.Code == "FORBIDDEN_ACCESS"):
 		// It is a platform, and it says its version to those it knows.
 		l = failed(Platform, place(address)+" does not accept the token: "+brief(err), tokenHint)
 	case err != nil:
@@ -82,6 +83,9 @@ const tokenHint = "set OPENCTI_TOKEN to the API token that the platform shows on
 func refusesToken(e *opencti.Error) bool {
 	return e.Code == "AUTH_REQUIRED" || e.Code == "AUTH_FAILURE"
 }
+
+// graphQL reports whether a code is one of a platform's own, which are in capitals.
+func graphQL(e *opencti.Error) bool { return e.Code != "" && e.Code == strings.ToUpper(e.Code) }
 
 // brief says what a call met, without the name of the operation.
 func brief(err error) string {
@@ -105,6 +109,11 @@ func (d *delivering) unreachable(address string, err error) Line {
 	case e != nil && e.Code == "redirect":
 		return failed(Platform, place(address)+fmt.Sprintf(" redirects elsewhere (status %d)", e.Status),
 			"set OPENCTI_URL to the address that it redirects to: https:// instead of http://, or with the base path")
+	case e != nil && graphQL(e):
+		return failed(Platform, place(address)+": "+brief(err), "it is an OpenCTI platform, and not ready to be used: look at its log and its start page (OPENCTI_URL)")
+	case e != nil && (e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden):
+		return failed(Platform, fmt.Sprintf("%s answered %d: something before the platform wants to know who asks", place(address), e.Status),
+			"let OPENCTI_URL lead past it, or set OPENCTI_CUSTOM_HEADERS to what it wants")
 	case e != nil && e.Status >= 500:
 		return failed(Platform, place(address)+": "+brief(err), "the platform, or a proxy before it, is out of order or still starting: try again; "+base)
 	case e != nil && e.Status != 0:

@@ -155,6 +155,29 @@ func TestMistakesAreToldWithTheirCure(t *testing.T) {
 			line: check.Platform, holds: []string{"does not accept the token", "OPENCTI_TOKEN"},
 		},
 		{
+			name:  "the platform wants to be activated",
+			makes: func(s *scene) { s.answers("about", `{"errors":[{"message":"canary","extensions":{"code":"LTS_REQUIRED_ACTIVATION"}}]}`) },
+			line:  check.Platform, holds: []string{"LTS_REQUIRED_ACTIVATION", "OPENCTI_URL", "not ready"},
+		},
+		{
+			name: "a login page stands before the platform",
+			makes: func(s *scene) {
+				s.env["OPENCTI_URL"] = server(s.t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }))
+			},
+			line: check.Platform, holds: []string{"answered 401", "OPENCTI_CUSTOM_HEADERS"},
+		},
+		{
+			name: "the broker's name is one of the platform's own network",
+			makes: func(s *scene) {
+				s.asBefore()
+				delete(s.env, "MQ_HOST")
+				delete(s.env, "MQ_PORT")
+				s.patience = 2 * time.Second
+				s.rewrites(`"host":"127.0.0.1"`, `"host":"rabbitmq.invalid"`)
+			},
+			line: check.Broker, holds: []string{"rabbitmq.invalid:5672", "MQ_HOST and MQ_PORT"},
+		},
+		{
 			name: "the token is that of a user without rights",
 			platform: openctitest.Config{Users: []openctitest.User{
 				{Name: "connector", Token: "canary-token"}, {Name: "reader", Token: "canary-reader", Capabilities: []string{"KNOWLEDGE", "APIACCESS_USETOKEN"}},
@@ -181,18 +204,8 @@ func TestMistakesAreToldWithTheirCure(t *testing.T) {
 		},
 		{
 			name: "there is no such marking",
-			makes: func(s *scene) {
-				s.env["OPENCTI_URL"] = before(s.t, s.platform.URL(), func(r *http.Response) error {
-					text, err := io.ReadAll(r.Body)
-					if err == nil && strings.Contains(string(text), `"markingDefinition"`) {
-						text = []byte(`{"data":{"markingDefinition":null}}`)
-					}
-					r.Body, r.ContentLength = io.NopCloser(strings.NewReader(string(text))), int64(len(text))
-					r.Header.Set("Content-Length", strconv.Itoa(len(text)))
-					return err
-				}).URL
-			},
-			line: check.Markings, holds: []string{"does not exist", "MATRIX_TLP"},
+			makes: func(s *scene) { s.answers("markingDefinition", `{"data":{"markingDefinition":null}}`) },
+			line:  check.Markings, holds: []string{"does not exist", "MATRIX_TLP"},
 		},
 		{
 			name:     "the user may not use the marking",
@@ -299,6 +312,31 @@ func TestMistakesAreToldWithTheirCure(t *testing.T) {
 			s.checks().failsAlone(test.line, test.holds...)
 		})
 	}
+}
+
+// answers lets the platform answer a query in another way.
+func (s *scene) answers(query, answer string) {
+	s.changes(func(text string) string {
+		if strings.Contains(text, `"`+query+`"`) {
+			return answer
+		}
+		return text
+	})
+}
+
+// rewrites changes a part of the platform's answers.
+func (s *scene) rewrites(from, to string) {
+	s.changes(func(text string) string { return strings.ReplaceAll(text, from, to) })
+}
+
+func (s *scene) changes(change func(string) string) {
+	s.env["OPENCTI_URL"] = before(s.t, s.platform.URL(), func(r *http.Response) error {
+		text, err := io.ReadAll(r.Body)
+		changed := change(string(text))
+		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(changed)), int64(len(changed))
+		r.Header.Set("Content-Length", strconv.Itoa(len(changed)))
+		return err
+	}).URL
 }
 
 // asBefore makes the connector known, so that the broker is looked at.
