@@ -75,7 +75,7 @@ fuzz: ## fuzz every target for FUZZTIME (30s)
 
 .PHONY: golden
 golden: ## rewrite expected outputs and the tables in the docs; the diff is the review
-	go test ./internal ./internal/cli ./internal/config ./internal/mapping -update
+	go test ./internal ./internal/cli ./internal/config ./internal/mapping ./internal/telemetry -update
 
 .PHONY: generate
 generate: ## rewrite the small schemas from the full ones in OPENCTI_SCHEMAS

@@ -81,7 +81,12 @@ func (m *Metrics) newOwn(version string) ownMetrics {
 		o.attachmentBytes.WithLabelValues(step)
 	}
 	for _, operation := range operations {
-		o.errors.WithLabelValues(label(operation), "temporary")
+		for _, class := range classes {
+			o.errors.WithLabelValues(label(operation), class)
+		}
+	}
+	for _, reason := range levelLabels["undecrypted"] {
+		o.undecrypted.WithLabelValues(reason)
 	}
 	return o
 }
