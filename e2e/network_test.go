@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"maps"
+	"net"
 	"net/http"
 	"os"
 	"strconv"
@@ -103,6 +104,31 @@ func TestTheBrokerIsSpokenToOverTLS(t *testing.T) {
 	s.Env["MQ_USE_SSL"], s.Env["MQ_USE_SSL_CERT"], s.Env["MQ_USE_SSL_KEY"] = "true", ours, string(text)
 	s.Starts()
 	alice.Says(room, "Now they trust each other")
+	s.Receives()
+}
+
+func TestAllThreePeersAreReachedOnIPv6Alone(t *testing.T) {
+	t.Parallel()
+	s := scene.New(t, scene.Config{})
+	alice := s.Town.Moves("alice")
+	for variable, way := range map[string]*parts.Gate{"MATRIX_SERVER": s.ToHomeserver, "OPENCTI_URL": s.ToPlatform, "": s.ToBroker} {
+		six, err := parts.OpenGateOn("::1", way.Address())
+		if err != nil {
+			t.Skipf("this machine has no IPv6 loopback: %v", err)
+		}
+		t.Cleanup(six.Shut)
+		if variable != "" {
+			s.Env[variable] = "http://" + six.Address()
+			continue
+		}
+		if s.Env["MQ_HOST"], s.Env["MQ_PORT"], err = net.SplitHostPort(six.Address()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Starts()
+	room := joined(s, alice, "War room", people.Encrypted())
+	alice.Says(room, "This comes by way of the sixth version")
+	alice.Sends(room, people.Document("longer-addresses.pdf", "128 bits"), "")
 	s.Receives()
 }
 

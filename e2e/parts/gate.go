@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strconv"
 	"sync"
 )
 
@@ -20,12 +21,15 @@ type Gate struct {
 }
 
 // OpenGate listens on a free loopback port for connections to target.
-func OpenGate(target string) (*Gate, error) {
+func OpenGate(target string) (*Gate, error) { return OpenGateOn("127.0.0.1", target) }
+
+// OpenGateOn does so on another of the machine's own addresses, such as ::1.
+func OpenGateOn(host, target string) (*Gate, error) {
 	port, err := FreePort()
 	if err != nil {
 		return nil, err
 	}
-	g := &Gate{address: fmt.Sprintf("127.0.0.1:%d", port), target: target, open: map[net.Conn]bool{}}
+	g := &Gate{address: net.JoinHostPort(host, strconv.Itoa(port)), target: target, open: map[net.Conn]bool{}}
 	if err := g.Open(); err != nil {
 		return nil, err
 	}

@@ -22,6 +22,8 @@ import (
 //     absence is believed later ([queueLag]), and what an earlier process left is
 //     given up later ([abandonPushAfter]);
 //   - every object is a call of its own;
+//   - the platform marks its messages with update: true, which would merge what
+//     several ids of one object match; ours match one (opencti.md §6.7);
 //   - a platform before 6.5.7 takes no work of ours: it makes one of its own for
 //     each push and tells nobody which, so that what it refuses is only seen to be
 //     missing.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/matrix-connector/matrix-connector/internal/opencti"
 	"github.com/matrix-connector/matrix-connector/internal/opencti/openctitest"
 	"github.com/matrix-connector/matrix-connector/internal/stix"
 )
@@ -70,8 +71,13 @@ func TestABatchSentTwiceIsTheSameObjects(t *testing.T) {
 	}
 }
 
-func BenchmarkBatchOfAHundredObjects(b *testing.B) {
-	s := newScene(b, openctitest.Gen7, nil)
+func BenchmarkBatchOfAHundredObjects(b *testing.B) { batches(b, false) }
+
+func BenchmarkBatchOfAHundredObjectsThroughTheAPI(b *testing.B) { batches(b, true) }
+
+func batches(b *testing.B, throughAPI bool) {
+	b.Helper()
+	s := newScene(b, openctitest.Gen7, func(c *opencti.Config) { c.ThroughAPI = throughAPI })
 	if _, err := s.platform.Start(b.Context()); err != nil {
 		b.Fatal(err)
 	}
