@@ -14,6 +14,10 @@ import (
 // what no change announces.
 const idle = 30 * time.Second
 
+// calm is how long a loop that found nothing lets changes gather before it looks
+// again. News comes many times a second, and nearly all of it is not for every loop.
+const calm = 50 * time.Millisecond
+
 // loop runs turns of one kind of work.
 type loop struct {
 	name   string
@@ -24,6 +28,8 @@ type loop struct {
 	// wake gives the channel that calls the loop, as [ledger.Ledger.Changed] does; nil
 	// is just that.
 	wake func() <-chan struct{}
+	// calm is the wait between a call and the turn that it leads to.
+	calm time.Duration
 	// turn does one piece of work. It reports whether there may be more to do at
 	// once.
 	turn func(ctx context.Context) (more bool, err error)
@@ -47,7 +53,7 @@ func (l *loop) run(ctx context.Context) error {
 		if more {
 			continue
 		}
-		if !pause(ctx, l.untilDue(ctx), changed) {
+		if !pause(ctx, l.untilDue(ctx), changed) || l.calm > 0 && !pause(ctx, l.calm, nil) {
 			break
 		}
 	}

@@ -66,7 +66,9 @@ func (c *Connector) deliver(ctx context.Context) error {
 	}
 	attacher := &attacher{ledger: c.ledger, store: c.store, sink: c.out.sink(), mapper: c.mapper, log: c.log, vitals: c.vitals}
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return c.loop("deliver", deliverer.turn).run(ctx) })
+	deliver := c.loop("deliver", deliverer.turn)
+	deliver.calm = 0 // a message goes out at once
+	group.Go(func() error { return deliver.run(ctx) })
 	if !c.noFiles.Load() {
 		group.Go(func() error { return c.loop("attach", attacher.turn).run(ctx) })
 	}

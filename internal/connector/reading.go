@@ -80,7 +80,7 @@ func (c *Connector) read(ctx context.Context, caughtUp context.CancelFunc) error
 }
 
 func (c *Connector) loop(name string, turn func(context.Context) (bool, error)) *loop {
-	return &loop{name: name, ledger: c.ledger, log: c.log, now: c.now, vitals: c.vitals, turn: turn}
+	return &loop{name: name, ledger: c.ledger, log: c.log, now: c.now, vitals: c.vitals, calm: calm, turn: turn}
 }
 
 // openAccount logs in, waiting out what may pass by itself.
