@@ -24,12 +24,12 @@ type trimmer struct {
 }
 
 const (
-	trimPosts = 250              // in one transaction: about 15 ms
+	trimPosts = 500              // in one transaction: about 30 ms
 	trimEvery = 10 * time.Minute // from the end of a pass to the next
 	// trimQuiet is how long nothing must have happened before a turn, trimWait how long
 	// is waited for that at most: a store that is never quiet is trimmed all the same.
 	trimQuiet = 100 * time.Millisecond
-	trimWait  = 2 * time.Second
+	trimWait  = time.Second
 )
 
 func (t *trimmer) turn(ctx context.Context) (more bool, err error) {

@@ -57,8 +57,15 @@ func (r *recorder) recordPosts(ctx context.Context, room *roomRow, fresh *freshE
 
 func (r *recorder) recordPost(ctx context.Context, room *roomRow, all []timeline.Event, fresh *freshEvents, stored storedPost, exists bool) error {
 	if stored.dropped {
-		// Nobody can tell any more whether it says something else now: it is read again.
-		return r.raise(ctx, tablePost, stored.id)
+		// Nobody can tell any more whether it says something else now: it is read again. What
+		// was taken back nobody shows any more.
+		if slices.ContainsFunc(all, func(e timeline.Event) bool {
+			item, ok := fresh.items[e.ID]
+			return ok && item.Class != timeline.ClassRedaction
+		}) {
+			return r.raise(ctx, tablePost, stored.id)
+		}
+		return nil
 	}
 	if !exists {
 		post, says := fresh.compose(all)

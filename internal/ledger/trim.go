@@ -94,7 +94,8 @@ func (l *Ledger) trimmable(ctx context.Context, before time.Time, from TrimPlace
 // dropPosts drops the content of posts and gives the number of their events.
 func (l *Ledger) dropPosts(ctx context.Context, posts []postRow) (events int, err error) {
 	byRoom := map[int64][]id.EventID{}
-	var rooms, ids []int64
+	var rooms []int64
+	ids := make([]int64, 0, len(posts))
 	for _, p := range posts {
 		if byRoom[p.room] == nil {
 			rooms = append(rooms, p.room)

@@ -219,6 +219,39 @@ func TestAnEditOfADroppedPostReadsItAgain(t *testing.T) {
 	}
 }
 
+func TestARedactionLeavesADroppedPostAsItLanded(t *testing.T) {
+	d, _, _ := landedLongAgo(t)
+	taken := event(3, alice, map[string]any{"redacts": eventID(1)})
+	taken.Type = "m.room.redaction"
+	d.news(taken)
+	if got := d.postState(eventID(1)); got != "landed 1/1" {
+		t.Errorf("post = %s", got)
+	}
+}
+
+func TestATrimThatFailsDropsNothing(t *testing.T) {
+	d := open(t)
+	d.news(message(1, alice, "one"), message(2, alice, "two"))
+	d.deliver()
+	d.now = noon.Add(week + time.Hour)
+	if _, err := d.store.DB().Exec(t.Context(), "CREATE TRIGGER fails BEFORE UPDATE ON ledger_post BEGIN SELECT RAISE(FAIL, 'disk on fire'); END"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Trim(t.Context(), d.now.Add(-week), ledger.TrimPlace{}, 10); err == nil {
+		t.Fatal("a trim that cannot write succeeds")
+	}
+	if _, err := d.store.DB().Exec(t.Context(), "DROP TRIGGER fails"); err != nil {
+		t.Fatal(err)
+	}
+	if got := d.column("SELECT count(*) FROM ledger_content"); got != "2" || d.content(eventID(1)) != "kept" {
+		t.Errorf("%s contents are left", got)
+	}
+	d.restart()
+	if posts, _ := d.trim(); posts != 2 {
+		t.Errorf("%d posts are trimmed afterwards", posts)
+	}
+}
+
 func TestAPostThatNobodyShowsAnyMoreStaysAsItLanded(t *testing.T) {
 	shown := message(1, alice, "as it was said")
 	redacted, other, undecrypted := shown, shown, encrypted(1, alice, "session")
