@@ -26,6 +26,7 @@ type amqpWire struct {
 	conn    *amqp.Connection
 	channel *amqp.Channel
 	raw     net.Conn // closed to unblock a write that the broker does not take
+	line    *gatherer
 	returns chan amqp.Return
 
 	mu       sync.Mutex
@@ -78,7 +79,8 @@ func dialBroker(ctx context.Context, b broker, explain func(error) error) (wire,
 				}
 				line.Conn = secure
 			}
-			return line, conn.SetDeadline(deadline)
+			w.line = &gatherer{Conn: line}
+			return w.line, conn.SetDeadline(deadline)
 		},
 	}
 	// Name and password travel in SASL, not in the address, which errors repeat.
@@ -171,11 +173,13 @@ func (w *amqpWire) open() error {
 	return nil
 }
 
-// Publish implements wire.
+// Publish implements wire. The message leaves when the first confirm is waited for, or
+// when many have gathered.
 func (w *amqpWire) Publish(ctx context.Context, exchange, key string, body []byte) (func(context.Context) (bool, error), error) {
 	// A broker under alarm stops reading, and the library's write knows no context.
 	stop := context.AfterFunc(ctx, func() { _ = w.raw.Close() })
 	defer stop()
+	w.line.hold()
 	confirm, err := w.channel.PublishWithDeferredConfirmWithContext(ctx, exchange, key, true, false, amqp.Publishing{
 		DeliveryMode:    amqp.Persistent,
 		ContentEncoding: "utf-8",
@@ -186,12 +190,26 @@ func (w *amqpWire) Publish(ctx context.Context, exchange, key string, body []byt
 		return nil, brokerError(opPublish, err)
 	}
 	return func(ctx context.Context) (bool, error) {
+		if err := w.release(ctx); err != nil {
+			w.awaitReason(ctx)
+			return false, brokerError(opPublish, err)
+		}
 		ok, err := confirm.WaitContext(ctx)
 		if err == nil && !ok {
 			w.awaitReason(ctx)
 		}
 		return ok, err
 	}, nil
+}
+
+// release lets go what Publish has gathered.
+func (w *amqpWire) release(ctx context.Context) error {
+	if !w.line.holds() {
+		return nil
+	}
+	stop := context.AfterFunc(ctx, func() { _ = w.raw.Close() })
+	defer stop()
+	return w.line.release()
 }
 
 // awaitReason waits a moment for the reason why the channel has closed, if it
@@ -253,6 +271,9 @@ func (w *amqpWire) Closed() error {
 
 // Close implements wire.
 func (w *amqpWire) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	_ = w.release(ctx) // of a batch that failed half-way; the connection may be dead
 	err := w.conn.CloseDeadline(time.Now().Add(5 * time.Second))
 	_ = w.raw.Close()
 	if err != nil && !errors.Is(err, amqp.ErrClosed) {

@@ -2,6 +2,7 @@ package opencti
 
 import (
 	"context"
+	"net"
 
 	"github.com/matrix-connector/matrix-connector/internal/stix"
 )
@@ -55,3 +56,10 @@ func (p *Platform) QueueName() string { return p.home.queue }
 
 // CutWire breaks the connection to a real broker.
 func (p *Platform) CutWire() { _ = p.queue.wire.(*amqpWire).raw.Close() }
+
+// Gatherer is a connection that can hold back.
+type Gatherer struct{ *gatherer }
+
+func Gather(c net.Conn) *Gatherer  { return &Gatherer{&gatherer{Conn: c}} }
+func (g *Gatherer) Hold()          { g.hold() }
+func (g *Gatherer) Release() error { return g.release() }
