@@ -101,7 +101,7 @@ func (p *Permalink) UnmarshalText(text []byte) error {
 // it against the system's certificates.
 type Verify struct {
 	Off    bool
-	CAFile string // certificates to trust instead of the system's
+	CAFile string // certificates to trust beside the system's
 }
 
 // UnmarshalText takes a boolean, or the path of a file.
