@@ -3,6 +3,7 @@ package image
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -84,7 +85,7 @@ func (b *builder) step(ctx context.Context, i Instruction) error {
 		case "COPY":
 			return b.copy(ctx, words, flags)
 		}
-		return fmt.Errorf("not known in the build stage")
+		return errors.New("not known in the build stage")
 	}
 	return b.describe(i)
 }
@@ -106,7 +107,7 @@ func (b *builder) describe(i Instruction) (err error) {
 		b.image.Health, err = i.list()
 	case "EXPOSE":
 	default:
-		err = fmt.Errorf("not known in the last stage")
+		err = errors.New("not known in the last stage")
 	}
 	return err
 }
@@ -194,7 +195,7 @@ func (b *builder) send(ctx context.Context, words []string) error {
 		sent++
 	}
 	if sent == 0 {
-		return fmt.Errorf("nothing to copy")
+		return errors.New("nothing to copy")
 	}
 	return nil
 }

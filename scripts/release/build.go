@@ -43,7 +43,7 @@ func check(binary string, p platform) error {
 	if err != nil {
 		return fmt.Errorf("read binary: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // only read
 	if f.Machine != p.machine {
 		return fmt.Errorf("the binary is for %s, not for %s", f.Machine, p.machine)
 	}

@@ -31,8 +31,12 @@ type Release struct {
 type document struct{ from, to string }
 
 var documents = []document{
-	{"LICENSE", "LICENSE"}, {"NOTICE", "NOTICE"}, {"README.md", "README.md"}, {"CHANGELOG.md", "CHANGELOG.md"},
-	{".env.sample", "env.sample"}, {"config.yml.sample", "config.yml.sample"},
+	{"LICENSE", "LICENSE"},
+	{"NOTICE", "NOTICE"},
+	{"README.md", "README.md"},
+	{"CHANGELOG.md", "CHANGELOG.md"},
+	{".env.sample", "env.sample"},
+	{"config.yml.sample", "config.yml.sample"},
 	{"docs/operations.md", "docs/operations.md"},
 	{"deploy/systemd/matrix-connector.service", "matrix-connector.service"},
 }

@@ -212,8 +212,11 @@ func TestTheBinaryKnowsItsVersionWithAndWithoutGit(t *testing.T) {
 	}{
 		{"a checkout", repository, nil, []string{"matrix-connector v0.9.8 (go1.", commit, "modified: false\n"}},
 		{"an archive", archive, nil, []string{"matrix-connector v0.9.8 (go1.", commit, "modified: false\n"}},
-		{"told by the linker", archive, []string{"-ldflags=-X '" + modulePath + "/internal/cli.Stamp=v1 abc 2026-01-02T12:00:00Z'"},
-			[]string{"matrix-connector v1 (go1.", "commit: abc\n", "committed: 2026-01-02T12:00:00Z\n"}},
+		{
+			"told by the linker", archive,
+			[]string{"-ldflags=-X '" + modulePath + "/internal/cli.Stamp=v1 abc 2026-01-02T12:00:00Z'"},
+			[]string{"matrix-connector v1 (go1.", "commit: abc\n", "committed: 2026-01-02T12:00:00Z\n"},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			binary := filepath.Join(t.TempDir(), program)
