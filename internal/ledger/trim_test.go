@@ -367,13 +367,17 @@ func TestSettledReceiptsAndFilledGapsGo(t *testing.T) {
 // restarts, once with and once without trimming: what is said is the same.
 func TestTrimmingChangesNoPost(t *testing.T) {
 	trimmed := 0
+	s := open(t).store
 	rapid.Check(t, func(rt *rapid.T) {
 		steps := rapid.SliceOfN(rapid.SampledFrom([]string{
 			"message", "message", "edit", "reply", "deliver", "day", "age", "age", "age", "trim", "refill", "reset", "history", "restart", "kill", "requeue",
 		}), 5, 40).Draw(rt, "steps")
 		dice := rapid.SliceOfN(rapid.IntRange(1, 4), len(steps), len(steps)).Draw(rt, "dice")
 		play := func(trim bool) map[id.EventID]string {
-			d := open(t)
+			forgetAll(t, s)
+			d := &desk{t: t, store: s, now: noon}
+			d.conf = ledger.Config{Store: s, Clock: func() time.Time { return d.now }, Self: bot}
+			d.restart()
 			shown := map[id.EventID]timeline.Event{}
 			said := map[id.EventID]string{}
 			n := 0
