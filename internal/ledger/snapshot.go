@@ -276,7 +276,9 @@ func (l *Ledger) MissingGroups(ctx context.Context, examples int) ([]MissingGrou
 				return nil, fmt.Errorf("list missing: %w", err)
 			}
 		}
-		slices.SortStableFunc(groups[first:], func(a, b MissingGroup) int { return cmp.Compare(b.Count, a.Count) })
+		slices.SortFunc(groups[first:], func(a, b MissingGroup) int {
+			return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.State, b.State), cmp.Compare(a.Reason, b.Reason))
+		})
 	}
 	return groups, nil
 }

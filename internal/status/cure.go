@@ -55,6 +55,8 @@ var explanations = map[string]explanation{
 	"post dead":                {"given up", cureReset},
 	"room refused":             {"Channel refused by the platform", cureReset},
 	"room differs":             {"the platform holds another Channel than was sent", "look at the Channel on the platform: the user of OPENCTI_TOKEN may lack confidence or markings; " + cureReset},
+	"room mapping_failed":      {"this connector failed to map them", cureReport},
+	"author mapping_failed":    {"this connector failed to map them", cureReport},
 	"room dead":                {"Channel given up, and with it the messages", cureReset},
 	"author refused":           {"Individual refused by the platform", cureReset},
 	"author differs":           {"the platform holds another Individual than was sent", "look at the Individual on the platform: the user of OPENCTI_TOKEN may lack confidence or markings; " + cureReset},
