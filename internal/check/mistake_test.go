@@ -155,9 +155,11 @@ func TestMistakesAreToldWithTheirCure(t *testing.T) {
 			line: check.Platform, holds: []string{"does not accept the token", "OPENCTI_TOKEN"},
 		},
 		{
-			name:  "the platform wants to be activated",
-			makes: func(s *scene) { s.answers("about", `{"errors":[{"message":"canary","extensions":{"code":"LTS_REQUIRED_ACTIVATION"}}]}`) },
-			line:  check.Platform, holds: []string{"LTS_REQUIRED_ACTIVATION", "OPENCTI_URL", "not ready"},
+			name: "the platform wants to be activated",
+			makes: func(s *scene) {
+				s.answers("about", `{"errors":[{"message":"canary","extensions":{"code":"LTS_REQUIRED_ACTIVATION"}}]}`)
+			},
+			line: check.Platform, holds: []string{"LTS_REQUIRED_ACTIVATION", "OPENCTI_URL", "not ready"},
 		},
 		{
 			name: "a login page stands before the platform",
@@ -203,7 +205,7 @@ func TestMistakesAreToldWithTheirCure(t *testing.T) {
 			line: check.Settings, holds: []string{"MATRIX_TLP", "AMBER+STRICT"},
 		},
 		{
-			name: "there is no such marking",
+			name:  "there is no such marking",
 			makes: func(s *scene) { s.answers("markingDefinition", `{"data":{"markingDefinition":null}}`) },
 			line:  check.Markings, holds: []string{"does not exist", "MATRIX_TLP"},
 		},
