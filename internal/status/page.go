@@ -131,6 +131,8 @@ func (v view) Why(r Room) string {
 		notes = append(notes, "left out by MATRIX_ROOMS")
 	case "in_matrix_rooms_exclude":
 		notes = append(notes, "left out by MATRIX_ROOMS_EXCLUDE")
+	case "skipped_by_rule":
+		notes = append(notes, "left out by a rule of matrix.rooms")
 	default:
 		notes = append(notes, "left out: "+Plain(r.Skip, 80))
 	}
