@@ -206,14 +206,14 @@ func values(rows []attachmentRow, err error) ([]timeline.Attachment, error) {
 // Wanted lists attachments to fetch whose time has come, live ones first.
 func (l *Ledger) Wanted(ctx context.Context, limit int) ([]timeline.Attachment, error) {
 	return values(l.readAttachments(ctx, `WHERE t.state = 'wanted' AND t.due_at <= ? AND r.skip = ''
-		ORDER BY t.live DESC, t.place, t.id LIMIT ?`, l.now(), limit))
+		ORDER BY t.live DESC, t.place, t.id LIMIT ?+0`, l.now(), limit))
 }
 
 // ReadyToAttach lists fetched attachments whose post has landed and whose time has
 // come. [Ledger.Draft] gives the post.
 func (l *Ledger) ReadyToAttach(ctx context.Context, limit int) ([]timeline.Attachment, error) {
 	return values(l.readAttachments(ctx, `WHERE t.state = 'fetched' AND t.due_at <= ? AND p.landed > 0 AND p.dropped = 0
-		ORDER BY t.live DESC, t.place, t.id LIMIT ?`, l.now(), limit))
+		ORDER BY t.live DESC, t.place, t.id LIMIT ?+0`, l.now(), limit))
 }
 
 // findAttachment looks up a row, and checks that it is in one of the states and still

@@ -44,14 +44,14 @@ func (l *Ledger) Due(ctx context.Context, limit int) (Batch, error) {
 	// is recorded in between makes a draft newer than its revision, never older.
 	now := l.now()
 	var b Batch
-	rooms, err := l.readRooms(ctx, "r.state = 'due' AND r.due_at <= ? AND r.skip = '' ORDER BY r.due_at, r.id LIMIT ?", now, limit)
+	rooms, err := l.readRooms(ctx, "r.state = 'due' AND r.due_at <= ? AND r.skip = '' ORDER BY r.due_at, r.id LIMIT ?+0", now, limit)
 	if err != nil {
 		return Batch{}, err
 	}
 	for _, r := range rooms {
 		b.Rooms = append(b.Rooms, r.state)
 	}
-	if b.Authors, err = l.readAuthors(ctx, "a.state = 'due' AND a.due_at <= ? ORDER BY a.due_at, a.id LIMIT ?", now, limit-b.Len()); err != nil {
+	if b.Authors, err = l.readAuthors(ctx, "a.state = 'due' AND a.due_at <= ? ORDER BY a.due_at, a.id LIMIT ?+0", now, limit-b.Len()); err != nil {
 		return Batch{}, err
 	}
 	for b.Len() < limit {
@@ -135,7 +135,7 @@ func (k *picker) pick(ctx context.Context) error {
 			return err
 		}, `SELECT `+postColumns+` FROM ledger_post p CROSS JOIN ledger_room r ON r.id = p.room CROSS JOIN ledger_author a ON a.id = p.author
 			WHERE p.state = 'due' AND p.dropped = 0 AND p.due_at <= ? AND r.landed > 0 AND r.skip = '' AND a.landed > 0
-			ORDER BY p.live DESC, p.place, p.id LIMIT ? OFFSET ?`, k.now, page, offset)
+			ORDER BY p.live DESC, p.place, p.id LIMIT ?+0 OFFSET ?+0`, k.now, page, offset)
 		if err != nil {
 			return fmt.Errorf("look up due posts: %w", err)
 		}

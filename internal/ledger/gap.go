@@ -74,7 +74,7 @@ func (l *Ledger) Gaps(ctx context.Context, limit int) ([]timeline.Gap, error) {
 	}, `SELECT g.id, r.room, g.kind, g.from_token, g.until, g.bound, g.opened, g.pages
 		FROM ledger_gap g CROSS JOIN ledger_room r ON r.id = g.room
 		WHERE g.state = 'open' AND g.due_at <= ? AND r.skip = ''
-		ORDER BY g.kind = ? DESC, g.pages, g.id LIMIT ?`, l.now(), timeline.GapLimited, limit)
+		ORDER BY g.kind = ? DESC, g.pages, g.id LIMIT ?+0`, l.now(), timeline.GapLimited, limit)
 	return gaps, wrap("list gaps", err)
 }
 
@@ -117,7 +117,7 @@ func (l *Ledger) Targets(ctx context.Context, limit int) ([]Target, error) {
 		targets = append(targets, t)
 		return err
 	}, `SELECT r.room, t.event FROM ledger_target t CROSS JOIN ledger_room r ON r.id = t.room
-		WHERE t.state = 'wanted' AND t.due_at <= ? AND r.skip = '' ORDER BY t.due_at LIMIT ?`, l.now(), limit)
+		WHERE t.state = 'wanted' AND t.due_at <= ? AND r.skip = '' ORDER BY t.due_at LIMIT ?+0`, l.now(), limit)
 	return targets, wrap("list targets", err)
 }
 

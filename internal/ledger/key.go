@@ -83,7 +83,7 @@ func (l *Ledger) Waiting(ctx context.Context, limit int) ([]timeline.Undecrypted
 		})
 		return nil
 	}, "SELECT "+eventColumns+` FROM ledger_event e CROSS JOIN ledger_room r ON r.id = e.room
-		WHERE e.waiting = 1 ORDER BY e.id LIMIT ?`, limit)
+		WHERE e.waiting = 1 ORDER BY e.id LIMIT ?+0`, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list waiting events: %w", err)
 	}

@@ -36,7 +36,7 @@ func (l *Ledger) Refills(ctx context.Context, limit int) ([]Refill, error) {
 		return err
 	}, `SELECT r.room, p.event, r.id FROM ledger_room r CROSS JOIN ledger_post p ON p.room = r.id
 		WHERE r.skip = '' AND p.state = 'due' AND p.dropped = 1 AND p.due_at <= ?
-		AND NOT EXISTS (SELECT 1 FROM ledger_gap g WHERE g.room = r.id AND g.state = 'open') LIMIT ?`, l.now(), limit)
+		AND NOT EXISTS (SELECT 1 FROM ledger_gap g WHERE g.room = r.id AND g.state = 'open') LIMIT ?+0`, l.now(), limit)
 	if err != nil {
 		return nil, fmt.Errorf("list posts to refill: %w", err)
 	}

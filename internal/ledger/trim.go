@@ -81,7 +81,7 @@ func (l *Ledger) trimmable(ctx context.Context, before time.Time, from TrimPlace
 	}, `SELECT p.id, p.room, p.event, p.landed_at,
 			EXISTS (SELECT 1 FROM ledger_attachment t WHERE t.post = p.id AND t.state IN ('wanted', 'fetched'))
 		FROM ledger_post p WHERE p.state = 'landed' AND p.dropped = 0 AND (p.landed_at, p.id) > (?, ?) AND p.landed_at <= ?
-		ORDER BY p.landed_at, p.id LIMIT ?`, from.landed, from.post, before.UnixMilli(), limit)
+		ORDER BY p.landed_at, p.id LIMIT ?+0`, from.landed, from.post, before.UnixMilli(), limit)
 	if err != nil {
 		return nil, TrimPlace{}, fmt.Errorf("look up landed posts: %w", err)
 	}
@@ -192,7 +192,7 @@ func (l *Ledger) dropLoose(ctx context.Context, before time.Time, limit int) (in
 		err := row.Scan(&rowID)
 		rows = append(rows, rowID)
 		return err
-	}, "SELECT id FROM ledger_event WHERE state = 'read' AND target = '' AND dropped = 0 AND received <= ? LIMIT ?", before.UnixMilli(), limit)
+	}, "SELECT id FROM ledger_event WHERE state = 'read' AND target = '' AND dropped = 0 AND received <= ? LIMIT ?+0", before.UnixMilli(), limit)
 	if err != nil {
 		return 0, fmt.Errorf("look up events: %w", err)
 	}

@@ -11,6 +11,10 @@ import (
 
 // statements are the prepared statements of a store. Parsing one costs as much as
 // running it, so what runs for every event is parsed once for each connection.
+//
+// SQLite parses a statement again whenever a variable is bound whose value its planner
+// has looked at, and it looks at that of LIMIT: "LIMIT ?" costs 30 µs a query, and
+// "LIMIT ?+0", which it does not look into, costs 1.4.
 type statements struct {
 	mu sync.Mutex
 	by map[string]*sql.Stmt
