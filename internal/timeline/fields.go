@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"unicode/utf8"
 
 	"maunium.net/go/mautrix/id"
 )
@@ -34,10 +35,27 @@ func (f fields) has(key string) bool {
 // text is a string field; ok is false for anything else.
 func (f fields) text(key string) (text string, ok bool) {
 	raw := f[key]
-	if len(raw) == 0 || raw[0] != '"' || json.Unmarshal(raw, &text) != nil {
+	if len(raw) < 2 || raw[0] != '"' {
+		return "", false
+	}
+	if said := raw[1 : len(raw)-1]; plain(said) {
+		return string(said), true // valid JSON already, and no escape in it
+	}
+	if json.Unmarshal(raw, &text) != nil {
 		return "", false
 	}
 	return text, true
+}
+
+// plain reports whether what stands between the quotes of a JSON string is ASCII that
+// stands for itself.
+func plain(said []byte) bool {
+	for _, c := range said {
+		if c == '\\' || c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 // object is an object field, empty for anything else.
