@@ -67,11 +67,25 @@ func appendJSON(b []byte, v any) ([]byte, error) {
 			}
 		}
 		return append(b, ']'), nil
+	case string:
+		if simple(v) {
+			return append(append(append(b, '"'), v...), '"'), nil
+		}
 	case nil:
 		return append(b, "null"...), nil
 	}
 	text, err := json.Marshal(v)
 	return append(b, text...), err
+}
+
+// simple reports text that stands for itself in JSON, also inside HTML.
+func simple(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			return false
+		}
+	}
+	return true
 }
 
 // errBubble says that a non-null field failed, so that its parent is null.
