@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -127,7 +128,8 @@ func (t *Trial) Rooms(ctx context.Context) ([]RoomTrial, error) {
 	rooms := make([]RoomTrial, 0, len(states))
 	for _, s := range states {
 		room := t.rules.trial(s.Room)
-		room.Messages, room.Undecrypted = counted[s.Room.ID].Posts, counted[s.Room.ID].Undecrypted
+		room.Messages, room.Undecrypted = map[ledger.State]int{}, counted[s.Room.ID].Undecrypted
+		maps.Copy(room.Messages, counted[s.Room.ID].Posts)
 		rooms = append(rooms, room)
 	}
 	return rooms, nil
