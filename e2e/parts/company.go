@@ -217,7 +217,7 @@ func (c *Company) connect(w http.ResponseWriter, r *http.Request) {
 
 // Close ends all servers.
 func (c *Company) Close() error {
-	var errs []error
+	errs := make([]error, 0, len(c.servers))
 	for _, s := range c.servers {
 		errs = append(errs, s.Close())
 	}

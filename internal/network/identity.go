@@ -91,7 +91,13 @@ func (i identity) open(key material, text []byte) ([]byte, error) {
 }
 
 // decrypt gives the key as PKCS #8 (RFC 5958), which holds every kind.
-func decrypt(block *pem.Block, legacy bool, passphrase []byte) ([]byte, error) {
+func decrypt(block *pem.Block, legacy bool, passphrase []byte) (der []byte, err error) {
+	// The library panics over a key that was cut off.
+	defer func() {
+		if recover() != nil {
+			der, err = nil, errors.New("the key is damaged")
+		}
+	}()
 	if !legacy {
 		key, _, err := pkcs8.ParsePrivateKey(block.Bytes, passphrase)
 		if err != nil {
@@ -99,7 +105,7 @@ func decrypt(block *pem.Block, legacy bool, passphrase []byte) ([]byte, error) {
 		}
 		return x509.MarshalPKCS8PrivateKey(key)
 	}
-	der, err := x509.DecryptPEMBlock(block, passphrase) //nolint:staticcheck // SA1019: see above
+	der, err = x509.DecryptPEMBlock(block, passphrase) //nolint:staticcheck // SA1019: see above
 	if err != nil {
 		return nil, err
 	}
