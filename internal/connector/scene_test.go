@@ -25,7 +25,7 @@ const (
 // scene is a ledger with a store of its own, a fake sink and a clock that stands
 // still until it is moved.
 type scene struct {
-	t      *testing.T
+	t      testing.TB
 	ctx    context.Context
 	store  *store.Store
 	ledger *ledger.Ledger
@@ -36,23 +36,23 @@ type scene struct {
 	events int
 }
 
-func newScene(t *testing.T) *scene {
-	t.Helper()
-	s := &scene{t: t, ctx: t.Context(), clock: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+func newScene(tb testing.TB) *scene {
+	tb.Helper()
+	s := &scene{t: tb, ctx: tb.Context(), clock: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 	var err error
-	if s.store, err = store.Open(s.ctx, store.Config{Path: t.TempDir(), Key: []byte("a key for tests")}); err != nil {
-		t.Fatal(err)
+	if s.store, err = store.Open(s.ctx, store.Config{Path: tb.TempDir(), Key: []byte("a key for tests")}); err != nil {
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := s.store.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	s.ledger = ledger.New(ledger.Config{Store: s.store, Clock: s.now, Self: "@bot:example.org"})
 	if err := s.ledger.Open(s.ctx); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	s.sink = newSink(t, s.ledger)
+	s.sink = newSink(tb, s.ledger)
 	s.mapper = mapping.New(mapping.Config{Marking: stix.TLPAmber.MarkingID()})
 	s.restart()
 	return s
@@ -161,11 +161,11 @@ func (s *scene) turnsUntil(holds func() bool) {
 
 func timelineRoom(key string) id.RoomID { return id.RoomID(key) }
 
-func marshal(t *testing.T, v any) []byte {
-	t.Helper()
+func marshal(tb testing.TB, v any) []byte {
+	tb.Helper()
 	out, err := json.Marshal(v)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return out
 }
