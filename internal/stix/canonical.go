@@ -86,18 +86,18 @@ func appendString(b []byte, text string) []byte {
 				b = append(b, text[from:i]...)
 				continue
 			}
-			switch {
-			case c == '"' || c == '\\':
+			switch c {
+			case '"', '\\':
 				b = append(b, '\\', c)
-			case c == '\b':
+			case '\b':
 				b = append(b, '\\', 'b')
-			case c == '\t':
+			case '\t':
 				b = append(b, '\\', 't')
-			case c == '\n':
+			case '\n':
 				b = append(b, '\\', 'n')
-			case c == '\f':
+			case '\f':
 				b = append(b, '\\', 'f')
-			case c == '\r':
+			case '\r':
 				b = append(b, '\\', 'r')
 			default:
 				b = append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&0xF])

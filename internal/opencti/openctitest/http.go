@@ -122,7 +122,7 @@ func send(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(status)
 	// The client may have gone; there is nobody to tell.
-	_, _ = w.Write(b)
+	_, _ = w.Write(b) //nolint:gosec // G705: JSON of our own, no page
 }
 
 // encoded is a body as JSON; the data of an answer is written without a copy.
