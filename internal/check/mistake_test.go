@@ -216,6 +216,12 @@ func TestMistakesAreToldWithTheirCure(t *testing.T) {
 			line:     check.Markings, holds: []string{"may not use", "TLP:RED", "group", "MATRIX_TLP"},
 		},
 		{
+			name:     "the user may not use the marking of a rule",
+			platform: openctitest.Config{Users: []openctitest.User{{Name: "connector", Token: "canary-token", Markings: []string{"TLP:GREEN", "TLP:AMBER"}}}},
+			makes:    func(s *scene) { s.yaml = "matrix:\n  rooms:\n    - room: \"#board:*\"\n      tlp: RED\n" },
+			line:     check.Markings, holds: []string{"may not use", "TLP:RED", "rule in matrix.rooms"},
+		},
+		{
 			name: "the platform is too old", platform: openctitest.Config{Generation: openctitest.Gen6, Version: "6.3.9"},
 			makes: func(*scene) {},
 			line:  check.Platform, holds: []string{"6.3.9", "not supported", "6.4.3"},

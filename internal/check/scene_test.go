@@ -44,6 +44,7 @@ type scene struct {
 	broker     *amqpBroker
 	bot, alice id.UserID
 	env        map[string]string
+	yaml       string // config.yml
 	register   bool
 	patience   time.Duration
 	now        func() time.Time
@@ -166,7 +167,11 @@ func (s *scene) checks() report {
 	for _, name := range slices.Sorted(maps.Keys(s.env)) {
 		environ = append(environ, name+"="+s.env[name])
 	}
-	settings, problems := config.Load(config.Input{Environ: environ, Folders: []string{s.t.TempDir()}, Purpose: config.ForPlatform})
+	folder := s.t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "config.yml"), []byte(s.yaml), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	settings, problems := config.Load(config.Input{Environ: environ, Folders: []string{folder}, Purpose: config.ForPlatform})
 	var told []check.Line
 	lines := check.Run(s.t.Context(), check.Config{
 		Settings: settings, Problems: problems, Register: s.register, Patience: s.patience, Now: s.now, Hide: telemetry.Hide,
