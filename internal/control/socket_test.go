@@ -21,7 +21,7 @@ func answers(t *testing.T, folder, word string) net.Listener {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, word) })} //nolint:gosec // G112: the test asks
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, word) })}
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = server.Serve(l) }()
 	t.Cleanup(func() { _ = server.Close(); <-ended })
@@ -38,7 +38,7 @@ func ask(t *testing.T, folder string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer res.Body.Close() //nolint:errcheck // only read
+	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
 	return string(b), err
 }
@@ -50,7 +50,7 @@ func TestWhoAsksInTheFolderIsAnswered(t *testing.T) {
 		"a name with odd letters ": filepath.Join(t.TempDir(), "a b ü#?"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			if err := os.MkdirAll(folder, 0o755); err != nil { //nolint:gosec // G301: others may enter it
+			if err := os.MkdirAll(folder, 0o755); err != nil {
 				t.Fatal(err)
 			}
 			answers(t, folder, "here")

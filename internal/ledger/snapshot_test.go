@@ -1,11 +1,14 @@
 package ledger_test
 
 import (
+	"cmp"
 	"fmt"
+	"os"
+	"strconv"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"maunium.net/go/mautrix/id"
 
 	"github.com/matrix-connector/matrix-connector/internal/ledger"
@@ -59,7 +62,7 @@ func TestAnOverviewCountsByRoom(t *testing.T) {
 		},
 		{ID: quiet, Membership: "join", State: "landed", Posts: map[ledger.State]int{"landed": 2}, LastImported: received(2)},
 	}
-	if diff := cmp.Diff(want, got); diff != "" || more != 1 {
+	if diff := gocmp.Diff(want, got); diff != "" || more != 1 {
 		t.Errorf("%d more; %s", more, diff)
 	}
 }
@@ -120,7 +123,49 @@ func TestWhatIsMissingIsGroupedByReason(t *testing.T) {
 		"1 lost attachment not_found: " + string(wanted[1].Event),
 		"1 refused attachment too_large: " + string(wanted[0].Event),
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// BenchmarkOverview looks at what the status page costs beside LEDGER_SCALE posts
+// (20,000 if unset): the first look counts all of them, each later one what is new.
+func BenchmarkOverview(b *testing.B) {
+	count, err := strconv.Atoi(cmp.Or(os.Getenv("LEDGER_SCALE"), "20000")) //nolint:forbidigo // a knob for people
+	if err != nil {
+		b.Fatal(err)
+	}
+	d := open(b)
+	for n := 0; n < count; n += 500 {
+		events := hashed(many(n, 500))
+		for i := range events {
+			events[i].Room = id.RoomID(fmt.Sprintf("!room%d:example.org", (n+i)%50))
+		}
+		d.record(timeline.Batch{Events: events})
+	}
+	if _, err := d.store.DB().Exec(b.Context(), "UPDATE ledger_post SET state = 'landed', landed = revision"); err != nil {
+		b.Fatal(err)
+	}
+	look := func(b *testing.B) {
+		b.Helper()
+		if rooms, _, err := d.Overview(b.Context(), 100); err != nil || len(rooms) != 50 {
+			b.Fatalf("%d rooms, %v", len(rooms), err)
+		}
+		if _, err := d.MissingGroups(b.Context(), 5); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.Run("first", func(b *testing.B) {
+		for b.Loop() {
+			b.StopTimer()
+			d.restart()
+			b.StartTimer()
+			look(b)
+		}
+	})
+	b.Run("later", func(b *testing.B) {
+		for b.Loop() {
+			look(b)
+		}
+	})
 }

@@ -1,7 +1,7 @@
 package status
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -54,7 +54,7 @@ func Judge(s Snapshot) Health {
 }
 
 func judgeUnready(s Snapshot) Health {
-	var what []string
+	what := make([]string, 0, len(s.Readiness.Reasons))
 	failing := false
 	for _, r := range s.Readiness.Reasons {
 		w := r.What
@@ -80,7 +80,7 @@ func amount(n int, one, many string) string {
 
 // number groups digits by thousands.
 func number(n int) string {
-	text := fmt.Sprint(n)
+	text := strconv.Itoa(n)
 	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
 		text = text[:i] + "\u202f" + text[i:]
 	}

@@ -126,8 +126,13 @@ func TestEveryReasonHasACure(t *testing.T) {
 		known[r] = true
 	}
 	for _, must := range []row{
-		{"post", "dead", "mapping_failed"}, {"post", "dead", "refused: "}, {"post", "dead", "unconfirmed"}, {"attachment", "refused", "too_large"},
-		{"attachment", "lost", "nothing_to_say"}, {"gap", "lost", "page_budget"}, {"target", "missing", "not_found"},
+		{"post", "dead", "mapping_failed"},
+		{"post", "dead", "refused: "},
+		{"post", "dead", "unconfirmed"},
+		{"attachment", "refused", "too_large"},
+		{"attachment", "lost", "nothing_to_say"},
+		{"gap", "lost", "page_budget"},
+		{"target", "missing", "not_found"},
 	} {
 		if !known[must] {
 			t.Errorf("%v is not found in the code: does this test still look at the right places?", must)
