@@ -86,11 +86,10 @@ func (l *Ledger) draft(ctx context.Context, posts []postRow) ([]timeline.Draft, 
 	authors := map[int64]timeline.Author{}
 	events := map[int64]map[id.EventID][]timeline.Event{}
 	byRoom := map[int64][]id.EventID{}
-	var authorIDs, postIDs []int64
+	var authorIDs []int64
 	for _, p := range posts {
 		byRoom[p.room] = append(byRoom[p.room], p.event)
 		authorIDs = append(authorIDs, p.author)
-		postIDs = append(postIDs, p.id)
 	}
 	var err error
 	var roomIDs []int64
@@ -117,22 +116,29 @@ func (l *Ledger) draft(ctx context.Context, posts []postRow) ([]timeline.Draft, 
 	}); err != nil {
 		return nil, fmt.Errorf("read rooms: %w", err)
 	}
-	attachments, err := l.attachmentsOf(ctx, postIDs)
-	if err != nil {
-		return nil, err
-	}
 	drafts := make([]timeline.Draft, 0, len(posts))
+	drafted := make([]int64, 0, len(posts))
+	var withFiles []int64
 	for _, p := range posts {
 		post, says := timeline.Compose(events[p.room][p.event])
 		if !says {
 			continue
 		}
+		if drafted = append(drafted, p.id); len(post.Files) > 0 {
+			withFiles = append(withFiles, p.id)
+		}
 		drafts = append(drafts, timeline.Draft{
 			Post: post, Revision: p.revision, Landed: p.landed, Live: p.live,
 			Room: rooms[p.room], Author: authors[p.author],
 			ReplyKnown: p.saidReply, ThreadKnown: p.saidThread,
-			Attachments: attachments[p.id],
 		})
+	}
+	attachments, err := l.attachmentsOf(ctx, withFiles)
+	if err != nil {
+		return nil, err
+	}
+	for i, post := range drafted {
+		drafts[i].Attachments = attachments[post]
 	}
 	return drafts, nil
 }
