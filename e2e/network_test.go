@@ -114,6 +114,9 @@ func TestAllThreePeersAreReachedOnIPv6Alone(t *testing.T) {
 	for variable, way := range map[string]*parts.Gate{"MATRIX_SERVER": s.ToHomeserver, "OPENCTI_URL": s.ToPlatform, "": s.ToBroker} {
 		six, err := parts.OpenGateOn("::1", way.Address())
 		if err != nil {
+			if os.Getenv("CI") != "" { //nolint:forbidigo // a test has no settings
+				t.Fatal(err)
+			}
 			t.Skipf("this machine has no IPv6 loopback: %v", err)
 		}
 		t.Cleanup(six.Shut)
