@@ -130,6 +130,47 @@ func TestTheImageReadsAndImportsWithAReadOnlyRoot(t *testing.T) {
 	s.Env, s.Program = outside, nil
 }
 
+// The Python connector's volume belongs to root. What is said about it is the line
+// that hands it over, and its files stay.
+func TestTheImageSaysHowAVolumeOfRootsIsHandedOver(t *testing.T) {
+	t.Parallel()
+	img := built(t)
+	s := scene.New(t, scene.Config{})
+	store := s.Env["MATRIX_STORE_PATH"]
+	if err := os.Mkdir(store, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	old := filepath.Join(store, "@octi:example.test_DEVICE.db")
+	if err := os.WriteFile(old, []byte("of the Python connector"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	program, err := img.Program(store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	outside := s.Env
+	s.Env = maps.Clone(outside)
+	delete(s.Env, "MATRIX_STORE_PATH")
+	const line = "chown -R 65532:65532 /opt/opencti-connector-matrix/store"
+	if out, err := run(t, environ(s.Env), program...); err == nil || !strings.Contains(out, line) {
+		t.Errorf("it does not say %q: %v\n%s", line, err, out)
+	}
+
+	if out, err := exec.CommandContext(t.Context(), "chown", "-R", "65532:65532", store).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	s.Program = program
+	alice := s.Town.Moves("alice")
+	s.Starts()
+	room := joined(s, alice, "War room")
+	alice.Says(room, "After the volume was handed over")
+	s.Receives()
+	s.Env, s.Program = outside, nil
+	if text, err := os.ReadFile(old); err != nil || string(text) != "of the Python connector" {
+		t.Errorf("a file of the Python connector is gone or changed: %v", err)
+	}
+}
+
 // files are the paths below a folder.
 func files(t *testing.T, root string) []string {
 	t.Helper()

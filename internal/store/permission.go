@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"syscall"
 )
 
@@ -54,6 +55,10 @@ func unwritable(path string, err error) error {
 	}
 	if !errors.Is(err, os.ErrPermission) && !errors.Is(err, syscall.EROFS) {
 		return err
+	}
+	// Whoever reads the line stands elsewhere, often outside the container.
+	if whole, err := filepath.Abs(path); err == nil {
+		path = whole
 	}
 	e := &UnwritableError{Path: path, UID: -1, GID: -1, Process: os.Geteuid(), Group: os.Getegid(), Err: err}
 	if info, err := os.Stat(path); err == nil {
