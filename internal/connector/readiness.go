@@ -96,7 +96,7 @@ func phrase(o *operation) string {
 func (v *vitals) failures() []status.Failure {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	var list []status.Failure
+	list := []status.Failure{}
 	for name, o := range v.operations {
 		if o.count > 0 {
 			list = append(list, status.Failure{

@@ -20,7 +20,10 @@ const (
 // Snapshot says what the connector is doing. Before the store is open, and when it
 // cannot be asked, only what is known without it is told.
 func (c *Connector) Snapshot(ctx context.Context) (status.Snapshot, error) {
-	s := status.Snapshot{At: c.now(), Connector: c.whoIs(), Readiness: c.vitals.readiness(), Failures: c.vitals.failures()}
+	s := status.Snapshot{
+		At: c.now(), Connector: c.whoIs(), Readiness: c.vitals.readiness(), Failures: c.vitals.failures(),
+		Rooms: []status.Room{}, Troubles: []status.Trouble{}, Invites: []status.Invite{}, // lists, also where they are empty
+	}
 	if c.vitals.isOpen() {
 		if err := c.count(ctx, &s); err != nil {
 			return s, err
