@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -34,6 +35,9 @@ func TestNoTestIsSkippedUnderCI(t *testing.T) {
 				return err
 			}
 			name = filepath.ToSlash(name)
+			if !slices.ContainsFunc(parsed.Imports, func(i *ast.ImportSpec) bool { return i.Path.Value == `"testing"` }) {
+				return nil // a Skip of another kind
+			}
 			for _, d := range parsed.Decls {
 				skips, looks := skipping(d)
 				if !skips {
