@@ -16,7 +16,6 @@ import (
 
 	"github.com/matrix-connector/matrix-connector/internal/config"
 	"github.com/matrix-connector/matrix-connector/internal/connector"
-	"github.com/matrix-connector/matrix-connector/internal/ledger"
 	"github.com/matrix-connector/matrix-connector/internal/telemetry"
 )
 
@@ -220,7 +219,7 @@ func messages(r connector.RoomTrial) string {
 	for _, state := range slices.Sorted(maps.Keys(r.Messages)) {
 		n := r.Messages[state]
 		total += n
-		if n > 0 && state != ledger.StateLanded {
+		if n > 0 && state != "landed" {
 			parts = append(parts, fmt.Sprintf("%d %s", n, state))
 		}
 	}

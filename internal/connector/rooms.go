@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -42,8 +41,8 @@ type RoomTrial struct {
 	AttachmentTypes   []string   `json:"attachment_types"` // none: all
 
 	// Messages are those that the store knows, by what became of them.
-	Messages    map[ledger.State]int `json:"messages"`
-	Undecrypted int                  `json:"undecrypted"`
+	Messages    map[string]int `json:"messages"`
+	Undecrypted int            `json:"undecrypted"`
 }
 
 // Trial tries settings on what a store holds, without sending or changing anything. It
@@ -128,8 +127,10 @@ func (t *Trial) Rooms(ctx context.Context) ([]RoomTrial, error) {
 	rooms := make([]RoomTrial, 0, len(states))
 	for _, s := range states {
 		room := t.rules.trial(s.Room)
-		room.Messages, room.Undecrypted = map[ledger.State]int{}, counted[s.Room.ID].Undecrypted
-		maps.Copy(room.Messages, counted[s.Room.ID].Posts)
+		room.Messages, room.Undecrypted = map[string]int{}, counted[s.Room.ID].Undecrypted
+		for state, n := range counted[s.Room.ID].Posts {
+			room.Messages[string(state)] = n
+		}
 		rooms = append(rooms, room)
 	}
 	return rooms, nil

@@ -16,7 +16,6 @@ import (
 
 	"github.com/matrix-connector/matrix-connector/internal/config"
 	"github.com/matrix-connector/matrix-connector/internal/connector"
-	"github.com/matrix-connector/matrix-connector/internal/ledger"
 	"github.com/matrix-connector/matrix-connector/internal/matrix/matrixtest"
 	"github.com/matrix-connector/matrix-connector/internal/stix"
 )
@@ -150,7 +149,7 @@ func TestRulesDecideWhatARoomBecomes(t *testing.T) {
 	want := connector.RoomTrial{
 		ID: ops.ID, Name: "Ops", Alias: "#ops-east:example.org", Membership: "join", Imported: true, Rule: 1,
 		TLP: config.TLPRed, Labels: []string{"Phishing", "ops"}, AttachmentTypes: []string{},
-		Messages: map[ledger.State]int{ledger.StateLanded: 1},
+		Messages: map[string]int{"landed": 1},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Ops (-want +got):\n%s", diff)

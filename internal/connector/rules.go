@@ -156,7 +156,7 @@ func (r *rules) mapping(room timeline.Room) mapping.Rule {
 
 // invites says which invites are accepted.
 func (r *rules) invites() matrix.InviteConfig {
-	return matrix.InviteConfig{From: r.s.Matrix.InviteFrom, Rooms: roomPatterns(r.s), Skip: func(room id.RoomID, alias id.RoomAlias) bool {
+	return matrix.InviteConfig{From: r.s.Matrix.InviteFrom, Rooms: roomPatterns(r.s), LeaveOut: func(room id.RoomID, alias id.RoomAlias) bool {
 		return r.skip(room, alias) != ""
 	}}
 }

@@ -32,8 +32,8 @@ type InviteConfig struct {
 	From []string
 	// Rooms chooses rooms; an invite to another one stays pending.
 	Rooms RoomPatterns
-	// Skip leaves out more rooms, by id and alias, which may be empty. nil: none.
-	Skip func(id.RoomID, id.RoomAlias) bool
+	// LeaveOut leaves out more rooms, by id and alias, which may be empty. nil: none.
+	LeaveOut func(id.RoomID, id.RoomAlias) bool
 	// Interval and Burst limit joins; zero: one in 10 s, five at once.
 	Interval time.Duration
 	Burst    int
@@ -143,7 +143,7 @@ func (v *Invites) welcome(p Invitation) bool {
 
 // allows reports whether the room of an invite is one to be in.
 func (v *Invites) allows(p Invitation) bool {
-	return v.config.Rooms.Allows(p.Room, p.Alias) && (v.config.Skip == nil || !v.config.Skip(p.Room, p.Alias))
+	return v.config.Rooms.Allows(p.Room, p.Alias) && (v.config.LeaveOut == nil || !v.config.LeaveOut(p.Room, p.Alias))
 }
 
 // tell logs an invite that stays pending, once.

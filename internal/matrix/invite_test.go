@@ -272,7 +272,7 @@ func TestRoomsThatAreLeftOutAreNotJoined(t *testing.T) {
 	s.catchUp(a)
 	v := invites(t, a, matrix.InviteConfig{From: []string{string(alice)}, Rooms: matrix.RoomPatterns{
 		Only: []matrix.Pattern{"#ops-*:test.example"}, Except: []matrix.Pattern{"#*-noise:*"},
-	}, Skip: func(_ id.RoomID, alias id.RoomAlias) bool { return alias == "#ops-hr:test.example" }})
+	}, LeaveOut: func(_ id.RoomID, alias id.RoomAlias) bool { return alias == "#ops-hr:test.example" }})
 	accept(t, v)
 	accept(t, v)
 	want := []id.RoomID{out.ID, ruled.ID, other.ID}
