@@ -14,13 +14,20 @@ import (
 // makes the same graph of our queue.
 func TestTheVendorsImporterMakesTheSameGraph(t *testing.T) {
 	t.Parallel()
-	for version, g := range map[string]openctitest.Generation{
-		"6.4.3":      openctitest.Gen6,
-		"7.260318.0": openctitest.Gen7,
+	for _, c := range []struct {
+		version  string
+		g        openctitest.Generation
+		protocol string
+	}{
+		{"6.4.3", openctitest.Gen6, "amqp"},
+		{"7.260318.0", openctitest.Gen7, "amqp"},
+		{"6.4.3", openctitest.Gen6, "api"},
+		{"7.260318.0", openctitest.Gen7, "api"},
 	} {
-		t.Run("pycti "+version, func(t *testing.T) {
+		t.Run("pycti "+c.version+" by "+c.protocol, func(t *testing.T) {
 			t.Parallel()
-			s := scene.New(t, scene.Config{Generation: g, VendorWorker: version})
+			s := scene.New(t, scene.Config{Generation: c.g, VendorWorker: c.version})
+			s.Env["CONNECTOR_QUEUE_PROTOCOL"] = c.protocol
 			alice, bob := s.Town.Moves("alice", "Alice Liddell"), s.Town.Moves("bob")
 			s.Starts()
 			for _, room := range []id.RoomID{
