@@ -17,8 +17,8 @@ type Refill struct {
 	Events []id.EventID
 }
 
-// Refills lists posts to refill whose time has come, oldest due time first in each
-// room. Record of an event fills it in; when all are there the post goes its way. A room
+// Refills lists posts to refill whose time has come, in no particular order: it moves
+// nothing. Record of an event fills it in; when all are there the post goes its way. A room
 // with an open gap is left to that: the walk brings a hundred at a time.
 //
 // Where the homeserver no longer shows an event as it was ([timeline.Batch.Missing], or a
