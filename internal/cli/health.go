@@ -57,7 +57,7 @@ func askConnector(ctx context.Context, folder, path string) (answer string, ok b
 	if err != nil {
 		return "", false, err
 	}
-	defer res.Body.Close() //nolint:errcheck // only read
+	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, answerBytes))
 	return string(body), res.StatusCode == http.StatusOK, err
 }

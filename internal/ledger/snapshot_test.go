@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -91,7 +92,7 @@ func TestTheOldestLiveEventWithoutItsKeyIsFound(t *testing.T) {
 func TestWhatIsMissingIsGroupedByReason(t *testing.T) {
 	d := open(t)
 	for n := range 6 {
-		d.news(message(n+1, alice, fmt.Sprint(n)))
+		d.news(message(n+1, alice, strconv.Itoa(n)))
 	}
 	d.news(image(10, alice, "cat"), image(11, alice, "dog"))
 	for n, reason := range map[int]string{1: "refused: X", 2: "refused: X", 3: "refused: X", 4: "differs: name"} {
@@ -109,11 +110,11 @@ func TestWhatIsMissingIsGroupedByReason(t *testing.T) {
 	d.ok(err)
 	var got []string
 	for _, g := range groups {
-		line := fmt.Sprintf("%d %s %s %s:", g.Count, g.State, g.What, g.Reason)
+		ids := make([]string, 0, len(g.Examples))
 		for _, e := range g.Examples {
-			line += " " + string(e.Event)
+			ids = append(ids, string(e.Event))
 		}
-		got = append(got, line)
+		got = append(got, fmt.Sprintf("%d %s %s %s: %s", g.Count, g.State, g.What, g.Reason, strings.Join(ids, " ")))
 	}
 	want := []string{
 		"3 dead post refused: X: $event000003 $event000002",

@@ -39,6 +39,6 @@ func (s *Store) Usage() (Usage, error) {
 	if err := syscall.Statfs(s.path, &fs); err != nil {
 		return Usage{}, fmt.Errorf("measure free space: %w", err)
 	}
-	u.Free = int64(fs.Bavail) * int64(fs.Bsize) //nolint:gosec,unconvert // G115: below 2^63; their types differ by system
+	u.Free = int64(fs.Bavail) * int64(fs.Bsize) //nolint:unconvert // their types differ by system
 	return u, nil
 }
