@@ -47,6 +47,6 @@ WORKDIR /opt/opencti-connector-matrix
 VOLUME /opt/opencti-connector-matrix/store
 EXPOSE 9095
 # Asks over a socket in the store: no port, no shell, no curl.
-HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 \
+HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 \
   CMD ["/usr/local/bin/matrix-connector", "health"]
 ENTRYPOINT ["/usr/local/bin/matrix-connector"]
