@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"go.mau.fi/util/dbutil"
+	"maunium.net/go/mautrix/id"
 )
 
 // Send moves the rows of a batch from due to sent under a receipt, which is stored
@@ -33,16 +35,37 @@ func (l *Ledger) Send(ctx context.Context, receipt string, b Batch) error {
 				return err
 			}
 		}
-		for spot, d := range b.Drafts {
-			_, err := l.run(ctx, "UPDATE ledger_post"+sent+`, said_reply = ?, said_thread = ?, spot = ?
-				WHERE room = (SELECT id FROM ledger_room WHERE room = ?) AND event = ?`+asDrafted,
-				receipt, d.ReplyKnown, d.ThreadKnown, spot, d.Post.Room, d.Post.ID, d.Revision)
+		const post = "UPDATE ledger_post" + sent + `, said_reply = ?, said_thread = ?, spot = ?
+			WHERE room = (SELECT id FROM ledger_room WHERE room = ?)` + asDrafted
+		plain := map[sending][]id.EventID{}
+		for i, d := range b.Drafts {
+			if !d.ReplyKnown && !d.ThreadKnown {
+				to := sending{d.Post.Room, d.Revision}
+				plain[to] = append(plain[to], d.Post.ID)
+				continue
+			}
+			// After those that refer to nothing, which may be what it refers to.
+			_, err := l.run(ctx, post+" AND event = ?", receipt, d.ReplyKnown, d.ThreadKnown, i+1, d.Post.Room, d.Revision, d.Post.ID)
 			if err != nil {
 				return err
 			}
 		}
+		for to, events := range plain {
+			for events := range slices.Chunk(events, chunk) {
+				in, args := list([]any{receipt, false, false, 0, to.room, to.revision}, events)
+				if _, err := l.run(ctx, post+" AND event IN "+in, args...); err != nil {
+					return err
+				}
+			}
+		}
 		return nil
 	})
+}
+
+// sending is what posts without relations have in common that are sent together.
+type sending struct {
+	room     id.RoomID
+	revision int64
 }
 
 // Published notes that everything of the receipt was taken by the sink.
@@ -84,7 +107,7 @@ func (l *Ledger) InFlight(ctx context.Context) (receipt string, published bool, 
 	if b.Authors, err = l.readAuthors(ctx, "a.state = 'sent' AND a.receipt = ? ORDER BY a.id", receipt); err != nil {
 		return "", false, Batch{}, false, err
 	}
-	posts, err := l.readPosts(ctx, "p.state = 'sent' AND p.receipt = ? ORDER BY p.spot", receipt)
+	posts, err := l.readPosts(ctx, "p.state = 'sent' AND p.receipt = ? ORDER BY p.spot, p.live DESC, p.place, p.id", receipt)
 	if err != nil {
 		return "", false, Batch{}, false, err
 	}
