@@ -38,6 +38,10 @@ var documents = []document{
 	{".env.sample", "env.sample"},
 	{"config.yml.sample", "config.yml.sample"},
 	{"docs/operations.md", "docs/operations.md"},
+	{"docs/metrics.md", "docs/metrics.md"},
+	{"deploy/prometheus/alerts.yml", "deploy/prometheus/alerts.yml"},
+	{"deploy/grafana/matrix-connector.json", "deploy/grafana/matrix-connector.json"},
+	{"deploy/kubernetes/matrix-connector.yaml", "deploy/kubernetes/matrix-connector.yaml"},
 	{"deploy/systemd/matrix-connector.service", "matrix-connector.service"},
 }
 
