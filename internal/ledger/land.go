@@ -102,6 +102,16 @@ func (l *Ledger) plainLandings(ctx context.Context, room int64, events []id.Even
 // releaseReferrers lets posts go that waited for one of the targets, and raises those
 // that went without the relation.
 func (l *Ledger) releaseReferrers(ctx context.Context, room int64, targets []id.EventID) error {
+	// Most posts are never referred to, and looking is cheaper than four times changing
+	// nothing.
+	var referred bool
+	replies, args := list([]any{room}, targets)
+	threads, args := list(append(args, room), targets)
+	err := l.queryRow(ctx, "SELECT EXISTS (SELECT 1 FROM ledger_post WHERE room = ? AND reply <> '' AND reply IN "+replies+
+		") OR EXISTS (SELECT 1 FROM ledger_post WHERE room = ? AND thread <> '' AND thread IN "+threads+")", args...).Scan(&referred)
+	if err != nil || !referred {
+		return err
+	}
 	for _, column := range []string{"reply", "thread"} {
 		in, args := list([]any{room}, targets)
 		_, err := l.run(ctx, "UPDATE ledger_post SET hold_until = 0 WHERE room = ? AND "+column+" <> '' AND hold_until > 0 AND "+column+" IN "+in, args...)
