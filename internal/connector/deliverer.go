@@ -78,7 +78,7 @@ func (d *deliverer) turn(ctx context.Context) (more bool, err error) {
 // resume takes up what a former process had sent: its receipt decides, not our
 // guess.
 func (d *deliverer) resume(ctx context.Context) error {
-	receipt, _, batch, ok, err := d.ledger.InFlight(ctx)
+	receipt, batch, ok, err := d.ledger.InFlight(ctx)
 	if err != nil {
 		return fmt.Errorf("look for open receipts: %w", err)
 	}

@@ -68,58 +68,47 @@ type sending struct {
 	revision int64
 }
 
-// Published notes that everything of the receipt was taken by the sink.
-func (l *Ledger) Published(ctx context.Context, receipt string) error {
-	return l.do(ctx, "note publication", func(ctx context.Context) error {
-		n, err := l.exec(ctx, "UPDATE ledger_receipt SET state = 'published' WHERE receipt = ?", receipt)
-		if err == nil && n == 0 {
-			err = ErrUnknown
-		}
-		return err
-	})
-}
-
 // InFlight gives the oldest receipt with rows that are still sent, and these rows as
-// they were sent; ok is false when there is none. published tells whether
-// [Ledger.Published] was reached. A post of it that can no longer be composed is
+// they were sent; ok is false when there is none. Whether they were published before a
+// crash only the sink can tell. A post of it that can no longer be composed is
 // dead("nothing_to_say"), as in [Ledger.Due]: nobody could ever tell what became of it,
 // and the receipt would never close.
-func (l *Ledger) InFlight(ctx context.Context) (receipt string, published bool, b Batch, ok bool, err error) {
+func (l *Ledger) InFlight(ctx context.Context) (receipt string, b Batch, ok bool, err error) {
 	err = l.each(ctx, func(row dbutil.Scannable) error {
 		ok = true
-		return row.Scan(&receipt, &published)
-	}, `SELECT q.receipt, q.state = 'published' FROM ledger_receipt q WHERE q.receipt IN (
+		return row.Scan(&receipt)
+	}, `SELECT q.receipt FROM ledger_receipt q WHERE q.receipt IN (
 			SELECT receipt FROM ledger_room WHERE state = 'sent'
 			UNION SELECT receipt FROM ledger_author WHERE state = 'sent'
 			UNION SELECT receipt FROM ledger_post WHERE state = 'sent')
 		ORDER BY q.created, q.receipt LIMIT 1`)
 	if err != nil || !ok {
-		return "", false, Batch{}, false, wrap("look up receipt", err)
+		return "", Batch{}, false, wrap("look up receipt", err)
 	}
 	rooms, err := l.readRooms(ctx, "r.state = 'sent' AND r.receipt = ? ORDER BY r.id", receipt)
 	if err != nil {
-		return "", false, Batch{}, false, err
+		return "", Batch{}, false, err
 	}
 	for _, r := range rooms {
 		r.state.Room.Name = r.saidName // what the sink is to be compared with
 		b.Rooms = append(b.Rooms, r.state)
 	}
 	if b.Authors, err = l.readAuthors(ctx, "a.state = 'sent' AND a.receipt = ? ORDER BY a.id", receipt); err != nil {
-		return "", false, Batch{}, false, err
+		return "", Batch{}, false, err
 	}
 	posts, err := l.readPosts(ctx, "p.state = 'sent' AND p.receipt = ? ORDER BY p.spot, p.live DESC, p.place, p.id", receipt)
 	if err != nil {
-		return "", false, Batch{}, false, err
+		return "", Batch{}, false, err
 	}
 	if b.Drafts, err = l.draft(ctx, posts); err != nil {
-		return "", false, Batch{}, false, err
+		return "", Batch{}, false, err
 	}
 	if len(b.Drafts) < len(posts) {
 		if err := l.killSilent(ctx, posts, b.Drafts); err != nil {
-			return "", false, Batch{}, false, err
+			return "", Batch{}, false, err
 		}
 	}
-	return receipt, published, b, true, nil
+	return receipt, b, true, nil
 }
 
 // Lapse makes everything that is still sent under a receipt due again at once. A row

@@ -333,7 +333,7 @@ func (w *walk) step() string {
 		w.reopen()
 	case "restart":
 		w.reopen()
-		receipt, _, b, ok, err := w.InFlight(ctx)
+		receipt, b, ok, err := w.InFlight(ctx)
 		w.ok(err)
 		if ok {
 			w.receipt, w.flight = receipt, b
@@ -409,7 +409,7 @@ func (w *walk) finish() {
 		w.ok(w.Requeue(ctx, refOf(name)))
 	}
 	for range 200 {
-		receipt, _, b, ok, err := w.InFlight(ctx)
+		receipt, b, ok, err := w.InFlight(ctx)
 		w.ok(err)
 		if !ok {
 			break
@@ -612,13 +612,12 @@ func TestWhatWasOnItsWayIsFoundAfterACrash(t *testing.T) {
 	d.record(timeline.Batch{Rooms: []timeline.Room{{ID: room, Name: "Old"}}, Events: []timeline.Event{message(1, alice, "one"), message(2, bob, "two")}})
 	ends := d.due(10)
 	d.ok(d.Send(t.Context(), "ends", ends))
-	d.ok(d.Published(t.Context(), "ends"))
 	d.record(timeline.Batch{Events: history(reply(10, bob, "b", eventID(11)), message(11, alice, "a"))})
 	d.restart()
-	receipt, published, got, ok, err := d.InFlight(t.Context())
+	receipt, got, ok, err := d.InFlight(t.Context())
 	d.ok(err)
-	if !ok || receipt != "ends" || !published {
-		t.Fatalf("receipt %q, published %v, found %v", receipt, published, ok)
+	if !ok || receipt != "ends" {
+		t.Fatalf("receipt %q, found %v", receipt, ok)
 	}
 	if diff := cmp.Diff(ends, got); diff != "" {
 		t.Errorf("ends (-sent +found):\n%s", diff)
@@ -627,20 +626,17 @@ func TestWhatWasOnItsWayIsFoundAfterACrash(t *testing.T) {
 	batch := d.due(10)
 	d.ok(d.Send(t.Context(), "posts", batch))
 	d.restart()
-	receipt, published, got, ok, err = d.InFlight(t.Context())
+	receipt, got, ok, err = d.InFlight(t.Context())
 	d.ok(err)
-	if !ok || receipt != "posts" || published {
-		t.Fatalf("receipt %q, published %v, found %v", receipt, published, ok)
+	if !ok || receipt != "posts" {
+		t.Fatalf("receipt %q, found %v", receipt, ok)
 	}
 	if diff := cmp.Diff(batch, got); diff != "" {
 		t.Errorf("posts (-sent +found):\n%s", diff)
 	}
 	d.land(got)
-	if _, _, _, ok, err := d.InFlight(t.Context()); ok || err != nil {
+	if _, _, ok, err := d.InFlight(t.Context()); ok || err != nil {
 		t.Errorf("something is on its way still (%v)", err)
-	}
-	if err := d.Published(t.Context(), "no such receipt"); !errors.Is(err, ledger.ErrUnknown) {
-		t.Errorf("published what was never sent: %v", err)
 	}
 }
 

@@ -25,3 +25,6 @@ CREATE INDEX ledger_event_loose ON ledger_event (received) WHERE state = 'read' 
 -- Nearly all events are read, and nobody looks for them by their state.
 DROP INDEX ledger_event_state;
 CREATE INDEX ledger_event_state ON ledger_event (state, reason) WHERE state <> 'read';
+
+-- Whether a batch was published the sink alone can tell.
+ALTER TABLE ledger_receipt DROP COLUMN state;
