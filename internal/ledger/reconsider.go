@@ -39,7 +39,6 @@ func (r *recorder) reconsiderRoom(ctx context.Context, room *roomRow) error {
 	if skip == room.skip {
 		return nil
 	}
-	old := room.skip
 	room.skip = skip
 	if _, err := r.run(ctx, "UPDATE ledger_room SET skip = ? WHERE id = ?", skip, room.id); err != nil {
 		return fmt.Errorf("note room rule: %w", err)
@@ -54,7 +53,24 @@ func (r *recorder) reconsiderRoom(ctx context.Context, room *roomRow) error {
 	if err != nil {
 		return fmt.Errorf("lift room rule: %w", err)
 	}
-	return r.takeBack(ctx, room, old)
+	// A room may have been skipped for one reason after another.
+	var reasons []string
+	err = r.each(ctx, func(row dbutil.Scannable) error {
+		var reason string
+		err := row.Scan(&reason)
+		reasons = append(reasons, reason)
+		return err
+	}, "SELECT DISTINCT reason FROM ledger_event WHERE state <> 'read' AND state = 'skipped' AND room = ? AND reason NOT IN (?, ?)",
+		room.id, skippedOwn, skippedBefore)
+	if err != nil {
+		return fmt.Errorf("look up room rules: %w", err)
+	}
+	for _, reason := range reasons {
+		if err := r.takeBack(ctx, room, reason); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // takeBack reads the events that a room rule had skipped, a page at a time.

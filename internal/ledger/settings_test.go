@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -169,6 +170,23 @@ func TestAnExcludedRoomIsKeptAndTakenInWhenTheRuleGoes(t *testing.T) {
 	}
 	if targets, err := d.Targets(t.Context(), 10); err != nil || len(targets) != 1 {
 		t.Errorf("targets are %v, %v", targets, err)
+	}
+}
+
+func TestARoomThatWasSkippedForOneReasonAfterAnotherIsTakenInAsAWhole(t *testing.T) {
+	d := open(t, quiet)
+	d.record(quietBatch())
+	d.restart(func(c *ledger.Config) { c.SkipRoom = func(timeline.Room) string { return "skipped_by_rule" } })
+	d.news(message(4, alice, "four"))
+	d.restart(loud)
+	d.now = d.now.Add(time.Hour) // past the wait for the unknown target
+	got := texts(d.deliver())
+	slices.Sort(got)
+	if diff := cmp.Diff([]string{"four", "one", "two"}, got); diff != "" {
+		t.Errorf("delivered (-want +got):\n%s", diff)
+	}
+	if got := d.eventState(eventID(3)); got != "undecrypted no_session" {
+		t.Errorf("the encrypted event is %s", got)
 	}
 }
 
