@@ -21,7 +21,8 @@ type Refill struct {
 // nothing. Record of an event fills it in; when all are there the post goes its way. A room
 // with an open gap is left to that: the walk brings a hundred at a time.
 //
-// Where the homeserver no longer shows an event as it was ([timeline.Batch.Missing], or a
+// An edit or a reaction that was taken back meanwhile leaves its post. Otherwise, where the
+// homeserver no longer shows an event as it was ([timeline.Batch.Missing], or a
 // copy that says nothing) the post is dead("content_gone"): what the sink holds of it
 // stays there. It comes back by itself when the event is shown again.
 func (l *Ledger) Refills(ctx context.Context, limit int) ([]Refill, error) {
@@ -92,6 +93,11 @@ func (r *recorder) refill(ctx context.Context, room *roomRow, old, arrived *even
 		return err
 	}
 	is, was := &arrived.event, &old.event
+	if was.ID != was.Target && arrived.state == EventRead && item.Redacted && is.Sender == was.Sender {
+		err := r.leave(ctx, room, post, old.id, was.Target)
+		was.Target = ""
+		return err
+	}
 	if arrived.state != EventRead || item.Redacted || item.Target != was.Target || is.Sender != was.Sender || is.Type != was.Type {
 		return r.contentGone(ctx, post)
 	}
@@ -111,11 +117,25 @@ func (r *recorder) refill(ctx context.Context, room *roomRow, old, arrived *even
 		return err
 	}
 	old.dropped = false
-	_, err = r.run(ctx, `UPDATE ledger_post SET dropped = 0, due_at = 0, attempts = 0, class = '', reason = '', state = 'due' WHERE id = ?1
+	return r.complete(ctx, room, post, was.Target)
+}
+
+// complete lets a post go its way once nothing of it is dropped any more.
+func (r *recorder) complete(ctx context.Context, room *roomRow, post int64, target id.EventID) error {
+	_, err := r.run(ctx, `UPDATE ledger_post SET dropped = 0, due_at = 0, attempts = 0, class = '', reason = '', state = 'due' WHERE id = ?1
 		AND NOT EXISTS (SELECT 1 FROM ledger_event e WHERE e.room = ?2 AND e.event = ?3 AND e.dropped = 1)
 		AND NOT EXISTS (SELECT 1 FROM ledger_event e WHERE e.room = ?2 AND e.target = ?3 AND e.target <> '' AND e.target <> e.event AND e.dropped = 1)`,
-		post, room.id, was.Target)
+		post, room.id, target)
 	return wrap("refill post", err)
+}
+
+// leave takes an edit or a reaction that was taken back out of its message, which stands
+// without it: the homeserver shows both so by now.
+func (r *recorder) leave(ctx context.Context, room *roomRow, post, event int64, target id.EventID) error {
+	if _, err := r.run(ctx, "UPDATE ledger_event SET target = '' WHERE id = ?", event); err != nil {
+		return fmt.Errorf("take event out of its post: %w", err)
+	}
+	return r.complete(ctx, room, post, target)
 }
 
 // contentGone gives up a post that is to be said again and cannot be read again: an
@@ -129,18 +149,22 @@ func (l *Ledger) contentGone(ctx context.Context, post int64) error {
 // missingContent notes that the homeserver does not show a dropped event. It reports
 // false for an event that is not dropped.
 func (r *recorder) missingContent(ctx context.Context, room *roomRow, event id.EventID) (bool, error) {
-	dropped := false
+	dropped, reaction := false, false
 	var target id.EventID
+	var rowID int64
 	err := r.each(ctx, func(row dbutil.Scannable) error {
 		dropped = true
-		return row.Scan(&target)
-	}, "SELECT target FROM ledger_event WHERE room = ? AND event = ? AND dropped = 1", room.id, event)
+		return row.Scan(&rowID, &target, &reaction)
+	}, "SELECT id, target, type = 'm.reaction' FROM ledger_event WHERE room = ? AND event = ? AND dropped = 1", room.id, event)
 	if err != nil || !dropped {
 		return false, wrap("look up dropped event", err)
 	}
 	post, err := r.lacking(ctx, room.id, target)
 	if err != nil || post == 0 {
 		return true, err
+	}
+	if reaction { // the message says the same without it
+		return true, r.leave(ctx, room, post, rowID, target)
 	}
 	return true, r.contentGone(ctx, post)
 }

@@ -294,6 +294,45 @@ func TestAPostThatNobodyShowsAnyMoreStaysAsItLanded(t *testing.T) {
 	}
 }
 
+func TestWhatWasTakenBackOfADroppedPostDoesNotKeepItAway(t *testing.T) {
+	reaction := event(2, bob, map[string]any{"m.relates_to": map[string]any{"rel_type": "m.annotation", "event_id": eventID(1), "key": "👍"}})
+	reaction.Type = "m.reaction"
+	changed := edit(2, alice, "as it was changed", eventID(1))
+	encrypted := changed // shown as ciphertext again once it was taken back
+	encrypted.Type = "m.room.encrypted"
+	for name, c := range map[string]struct {
+		said, now timeline.Event
+		gone      bool
+	}{
+		"a reaction":              {said: reaction, now: reaction},
+		"a reaction that is gone": {said: reaction, gone: true},
+		"an edit":                 {said: changed, now: changed},
+		"an encrypted edit":       {said: changed, now: encrypted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := open(t)
+			original := message(1, alice, "as it was said")
+			d.news(original, c.said)
+			d.deliver()
+			d.now = noon.Add(week + time.Hour)
+			d.trim()
+			d.ok(d.Reset(t.Context()))
+			shown := []timeline.Event{original}
+			if !c.gone {
+				c.now.Content = []byte(`{}`)
+				shown = append(shown, c.now)
+			}
+			d.refills(shown...)
+			if got := texts(d.deliver()); !slices.Equal(got, []string{"as it was said"}) {
+				t.Errorf("texts = %q", got)
+			}
+			if got := d.postState(eventID(1)); got != "landed 2/2" {
+				t.Errorf("post = %s", got)
+			}
+		})
+	}
+}
+
 func TestAFileOfADroppedPostIsAddedWhenThePostIsBack(t *testing.T) {
 	d := open(t)
 	picture := image(1, alice, "media")
