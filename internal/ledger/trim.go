@@ -123,7 +123,25 @@ func (l *Ledger) dropPosts(ctx context.Context, posts []postRow) (events int, er
 // frozen with them stay: a later rename must not change an old post that is said again.
 func (l *Ledger) dropEvents(ctx context.Context, room int64, targets []id.EventID) (int, error) {
 	var rows, within []int64
-	scan := func(row dbutil.Scannable) error {
+	for targets := range slices.Chunk(targets, chunk) {
+		in, args := list([]any{room}, targets)
+		for _, which := range []string{"e.target = e.event AND e.event IN ", "e.target <> '' AND e.target <> e.event AND e.target IN "} {
+			all, old, err := l.droppable(ctx, "e.room = ? AND e.state = 'read' AND e.dropped = 0 AND "+which+in, args...)
+			if err != nil {
+				return 0, err
+			}
+			rows, within = append(rows, all...), append(within, old...)
+		}
+	}
+	if err := l.keepNames(ctx, within); err != nil {
+		return 0, err
+	}
+	return len(rows), l.dropContent(ctx, rows)
+}
+
+// droppable lists events, and those of them that hold their content in their own row.
+func (l *Ledger) droppable(ctx context.Context, where string, args ...any) (rows, within []int64, err error) {
+	err = l.each(ctx, func(row dbutil.Scannable) error {
 		var rowID int64
 		var apart bool
 		if err := row.Scan(&rowID, &apart); err != nil {
@@ -134,21 +152,8 @@ func (l *Ledger) dropEvents(ctx context.Context, room int64, targets []id.EventI
 			within = append(within, rowID)
 		}
 		return nil
-	}
-	const read = `SELECT e.id, EXISTS (SELECT 1 FROM ledger_content c WHERE c.event = e.id) FROM ledger_event e
-		WHERE e.room = ? AND e.state = 'read' AND e.dropped = 0 AND `
-	for targets := range slices.Chunk(targets, chunk) {
-		in, args := list([]any{room}, targets)
-		for _, which := range []string{"e.target = e.event AND e.event IN ", "e.target <> '' AND e.target <> e.event AND e.target IN "} {
-			if err := l.each(ctx, scan, read+which+in, args...); err != nil {
-				return 0, fmt.Errorf("read events: %w", err)
-			}
-		}
-	}
-	if err := l.keepNames(ctx, within); err != nil {
-		return 0, err
-	}
-	return len(rows), l.dropContent(ctx, rows)
+	}, "SELECT e.id, EXISTS (SELECT 1 FROM ledger_content c WHERE c.event = e.id) FROM ledger_event e WHERE "+where, args...)
+	return rows, within, wrap("look up events", err)
 }
 
 // keepNames takes the content out of rows that hold it themselves.
@@ -186,15 +191,12 @@ func (l *Ledger) dropContent(ctx context.Context, rows []int64) error {
 // dropLoose drops the content of events that belong to no message, and of which nothing
 // is ever said.
 func (l *Ledger) dropLoose(ctx context.Context, before time.Time, limit int) (int, error) {
-	var rows []int64
-	err := l.each(ctx, func(row dbutil.Scannable) error {
-		var rowID int64
-		err := row.Scan(&rowID)
-		rows = append(rows, rowID)
-		return err
-	}, "SELECT id FROM ledger_event WHERE state = 'read' AND target = '' AND dropped = 0 AND received <= ? LIMIT ?+0", before.UnixMilli(), limit)
+	rows, within, err := l.droppable(ctx, "e.state = 'read' AND e.target = '' AND e.dropped = 0 AND e.received <= ? LIMIT ?+0", before.UnixMilli(), limit)
 	if err != nil {
-		return 0, fmt.Errorf("look up events: %w", err)
+		return 0, err
+	}
+	if err := l.keepNames(ctx, within); err != nil {
+		return 0, err
 	}
 	return len(rows), l.dropContent(ctx, rows)
 }

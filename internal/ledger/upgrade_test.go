@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"bytes"
 	"os"
 	"testing"
 	"testing/fstest"
@@ -52,6 +53,8 @@ func openVersion1(t *testing.T) *store.Store {
 			VALUES (1, '$old', '$old', ?1, 'm.room.message', 'read', ?2, ?2, ?3)`, []any{alice, noon.UnixMilli(), sealed("$old", `{"msgtype":"m.text","body":"old"}`)}},
 		{`INSERT INTO ledger_event (room, event, target, sender, type, state, sent, received, body_sealed)
 			VALUES (1, '$due', '$due', ?1, 'm.room.message', 'read', ?2, ?2, ?3)`, []any{alice, noon.UnixMilli(), sealed("$due", `{"msgtype":"m.text","body":"due"}`)}},
+		{`INSERT INTO ledger_event (room, event, sender, type, state, sent, received, body_sealed)
+			VALUES (1, '$topic', ?1, 'm.room.topic', 'read', ?2, ?2, ?3)`, []any{alice, noon.UnixMilli(), sealed("$topic", `{"topic":"secret plans"}`)}},
 		{"INSERT INTO ledger_post (room, event, author, received, state, landed) VALUES (1, '$old', 1, ?, 'landed', 1)", []any{noon.UnixMilli()}},
 		{"INSERT INTO ledger_post (room, event, author, received) VALUES (1, '$due', 1, ?)", []any{noon.UnixMilli()}},
 	} {
@@ -76,9 +79,18 @@ func TestAStoreOfTheFormerVersionGoesOn(t *testing.T) {
 	if posts, _ := d.trim(); posts != 1 || d.content("$old") != "dropped" || d.content("$due") != "kept" {
 		t.Errorf("%d posts lose their content, want the one that landed first", posts)
 	}
+	for _, event := range []string{"$old", "$topic"} {
+		var sealed []byte
+		d.ok(d.store.DB().QueryRow(t.Context(), "SELECT body_sealed FROM ledger_event WHERE event = ?", event).Scan(&sealed))
+		left, err := d.store.Unseal(sealed, "event "+string(room)+" "+event)
+		d.ok(err)
+		if bytes.Contains(left, []byte("{")) {
+			t.Errorf("the content of %s is still there: %q", event, left)
+		}
+	}
 	counts, err := d.Counts(t.Context())
 	d.ok(err)
-	if counts.Events["read"] != 2 || counts.Posts["landed"] != 2 {
+	if counts.Events["read"] != 3 || counts.Posts["landed"] != 2 {
 		t.Errorf("counts = %v %v", counts.Events, counts.Posts)
 	}
 }
