@@ -36,6 +36,25 @@ type registered struct {
 	} `json:"config"`
 }
 
+// inUse is what the platform knows under the connector's id.
+type inUse struct {
+	registered
+	Name string `json:"name"`
+	Type string `json:"connector_type"`
+}
+
+// known asks for it; nil where the id is free. It needs the right MODULES.
+func (p *Platform) known(ctx context.Context) (*inUse, error) {
+	var out struct {
+		Connector *inUse `json:"connector"`
+	}
+	err := p.client.do(ctx, opConnector, map[string]any{"id": p.config.ConnectorID}, &out)
+	if err != nil && ClassOf(err) != Gone {
+		return nil, err
+	}
+	return out.Connector, nil
+}
+
 // register tells the platform about the connector, with what every supported
 // version knows of the input, and remembers where to deliver. It is idempotent.
 func (p *Platform) register(ctx context.Context) (registered, error) {

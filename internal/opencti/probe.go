@@ -93,20 +93,9 @@ type Registered struct {
 // Connector asks for the connector of the configuration. It needs the right
 // MODULES.
 func (p *Probe) Connector(ctx context.Context) (Registered, error) {
-	var out struct {
-		Connector *struct {
-			registered
-			Name string `json:"name"`
-			Type string `json:"connector_type"`
-		} `json:"connector"`
-	}
-	err := p.platform.client.do(ctx, opConnector, map[string]any{"id": p.platform.config.ConnectorID}, &out)
-	if err != nil && ClassOf(err) != Gone {
-		return Registered{}, err
-	}
-	c := out.Connector
+	c, err := p.platform.known(ctx)
 	if c == nil {
-		return Registered{}, nil
+		return Registered{}, err
 	}
 	if c.Config.Connection.Host != "" {
 		p.answer = &c.registered

@@ -83,6 +83,9 @@ func (p *Platform) Start(ctx context.Context) (Registration, error) {
 		return reg, startError("look up the markings", err)
 	}
 	problems = append(problems, missing...)
+	if reg.CanRead {
+		problems = append(problems, p.otherType(ctx)...)
+	}
 	if len(problems) > 0 {
 		return reg, errors.Join(problems...)
 	}
@@ -103,6 +106,20 @@ func (p *Platform) Start(ctx context.Context) (Registration, error) {
 	p.tryBroker(ctx)
 	p.warnWeaker(ctx)
 	return reg, nil
+}
+
+// otherType is the problem of an id that already is that of another kind of
+// connector: to register under it would take that one's place. What keeps the
+// platform from telling is left to the registration that follows.
+func (p *Platform) otherType(ctx context.Context) []error {
+	c, err := p.known(ctx)
+	if err != nil || c == nil || c.Type == p.config.Type {
+		return nil
+	}
+	return []error{&Problem{
+		What: fmt.Sprintf("CONNECTOR_ID is that of another connector: %s, of type %s", clip(c.Name), clip(c.Type)),
+		Cure: "make a UUID of your own with uuidgen, and set CONNECTOR_ID to it",
+	}}
 }
 
 // tryBroker dials the broker once, so that who starts the connector hears of a way

@@ -120,6 +120,34 @@ func TestStartReportsAllProblemsAtOnce(t *testing.T) {
 	}
 }
 
+func TestStartDoesNotTakeThePlaceOfAConnectorOfAnotherType(t *testing.T) {
+	for name, g := range generations {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t, g, nil)
+			enricher := connect(t, opencti.Config{
+				URL: s.octi.URL(), Token: s.octi.Token("connector"), ConnectorID: connectorID, Name: "Enricher", Type: "INTERNAL_ENRICHMENT",
+			})
+			if _, err := enricher.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			_, err := s.platform.Start(t.Context())
+			if err == nil {
+				t.Fatal("started")
+			}
+			want := []string{"CONNECTOR_ID is that of another connector: Enricher, of type INTERNAL_ENRICHMENT"}
+			if got := problems(t, err); !slices.Equal(got, want) {
+				t.Errorf("problems %q, want %q", got, want)
+			}
+			if c := s.octi.Connectors(); len(c) != 1 || c[0].Name != "Enricher" || c[0].Type != "INTERNAL_ENRICHMENT" {
+				t.Errorf("the other one is %+v now", c)
+			}
+			if _, err := enricher.Start(t.Context()); err != nil {
+				t.Errorf("the other one cannot start again: %v", err)
+			}
+		})
+	}
+}
+
 func TestStartWantsASupportedVersion(t *testing.T) {
 	for version, supported := range map[string]bool{
 		"6.4.2": false, "6.4.3": true, "6.10.0": true, "7.260318.0": true, "5.12.33": false, "6.4": false,
