@@ -96,3 +96,20 @@ func TestARowThatLapsesLeavesNothingComposedAhead(t *testing.T) {
 		t.Error("newer history went before what had lapsed")
 	}
 }
+
+func TestAResetLeavesNothingComposedAhead(t *testing.T) {
+	s := newScene(t)
+	events := s.onItsWay()
+	if err := s.ledger.Reset(s.ctx); err != nil {
+		t.Fatal(err)
+	}
+	// The sink checks that the rows of what it is given are on their way.
+	if errs := s.delivers(); errs != nil {
+		t.Fatal(errs)
+	}
+	for i, event := range events {
+		if got, want := s.textOf(event), fmt.Sprintf("past %d", i); got != want {
+			t.Errorf("%s is %q, want %q", event, got, want)
+		}
+	}
+}

@@ -123,8 +123,9 @@ func (l *Ledger) signal(ctx context.Context) {
 	})
 }
 
-// Counter is the number of batches that were recorded: something that only grows,
-// for the state that the connector shows the platform.
+// Counter is the number of batches that were recorded, and of resets: something that
+// only grows, for the state that the connector shows the platform and for whoever wants
+// to know whether what was looked up still holds.
 func (l *Ledger) Counter(ctx context.Context) (int64, error) {
 	var n int64
 	if err := l.queryRow(ctx, "SELECT batches FROM ledger_state").Scan(&n); err != nil {
