@@ -118,3 +118,27 @@ func mkdir(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 }
+
+func TestAFileThatGivesNothingIsTheOnlyProblem(t *testing.T) {
+	for name, test := range map[string]struct{ file, text, want string }{
+		"no YAML":     {"config.yml", "opencti:\n  url: [a\n", "config.yml is not YAML (line 1)"},
+		"no mapping":  {"config.yml", "- a\n", "the top of config.yml is not a mapping"},
+		"no settings": {".env", canary + "\n", "line 1 of .env is not NAME=value"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := problemsOf(t, config.Input{Folders: []string{folder(t, test.file, test.text)}}).Error(); got != test.want {
+				t.Errorf("problems\n%s\nwant %s", got, test.want)
+			}
+		})
+	}
+}
+
+func TestAMissingSettingIsToldBesideAMisspeltKey(t *testing.T) {
+	in := config.Input{Folders: []string{folder(t, "config.yml", "opencti:\n  ulr: https://o.example\n")}}
+	problems := problemsOf(t, in).Error()
+	for _, want := range []string{"OPENCTI_URL (opencti.url in config.yml) is not set", "opencti.ulr in config.yml is no setting"} {
+		if !strings.Contains(problems, want) {
+			t.Errorf("problems lack %q: %s", want, problems)
+		}
+	}
+}

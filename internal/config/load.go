@@ -2,6 +2,7 @@ package config
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -48,7 +49,7 @@ func Load(in Input) (*Config, error) {
 	}
 	problems = append(problems, c.credentials(problems)...)
 	problems = append(problems, c.pairs(problems, in.Purpose)...)
-	problems = append(problems, fileProblems...)
+	problems = joined(problems, fileProblems, all)
 	c.Warnings = append(c.Warnings, unknownNames(all, list)...)
 	for _, p := range all {
 		c.Matrix.RoomRules = append(c.Matrix.RoomRules, p.rules...)
@@ -59,6 +60,18 @@ func Load(in Input) (*Config, error) {
 		return nil, problems
 	}
 	return c, nil
+}
+
+// joined puts the problems of the file behind those of settings. But a file that
+// could not be made out at all has taken settings with it: then it comes first, and
+// that they are not set is no mistake of their own.
+func joined(settings, file Problems, all []place) Problems {
+	given := len(all) > 1 && len(all[1].values) > 0
+	if given || !slices.ContainsFunc(file, func(p Problem) bool { return p.Variable == "" && p.Key == "" }) {
+		return append(settings, file...)
+	}
+	settings = slices.DeleteFunc(settings, func(p Problem) bool { return strings.HasPrefix(p.Wrong, notSet) })
+	return append(file, settings...)
 }
 
 // Source is where the value of the setting with this variable came from.
@@ -97,12 +110,15 @@ func SecretVariables() []string {
 	return list
 }
 
+// notSet begins what is said of a setting that is missing.
+const notSet = "is not set"
+
 // take reads the value into its field.
 func (s *setting) take(v value, purpose Purpose) *Problem {
 	needed := s.always || s.onPlat && purpose == ForPlatform
 	switch {
 	case v.text == "" && needed:
-		return &Problem{Variable: s.name(), Key: s.key, Wrong: "is not set", Cure: cureOf(s)}
+		return &Problem{Variable: s.name(), Key: s.key, Wrong: notSet, Cure: cureOf(s)}
 	case v.text == "":
 		return nil
 	case strings.EqualFold(v.text, "ChangeMe"):

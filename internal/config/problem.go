@@ -51,7 +51,7 @@ func (p Problem) Error() string {
 }
 
 // Problems is every mistake that was found: first the settings in the order of
-// [Config], then the files.
+// [Config], then the files; a file that could not be made out comes first.
 type Problems []Problem //nolint:errname // see Problem
 
 // Error is one line for each problem.

@@ -17,7 +17,7 @@ func (c *Config) credentials(found Problems) Problems {
 		p.Wrong = "and MATRIX_ACCESS_TOKEN are both set"
 		p.Cure = "keep the access token where the homeserver has no password login, else the password"
 	case !password && !token:
-		p.Wrong = "is not set, nor is MATRIX_ACCESS_TOKEN"
+		p.Wrong = notSet + ", nor is MATRIX_ACCESS_TOKEN"
 		p.Cure = "set MATRIX_PASSWORD, or let MATRIX_PASSWORD_FILE name a file that holds it"
 	default:
 		return nil
