@@ -99,9 +99,8 @@ func (s *storage) read(ctx context.Context) (says []string, problem Line) {
 	case errors.Is(err, store.ErrEmpty):
 		s.known = false
 		return []string{"empty, to be filled at the first start"}, Line{}
-	case errors.Is(err, store.ErrKey):
-		return nil, failed(Store, err.Error(), "give the store the key that it was made with (MATRIX_STORE_KEY, or "+store.KeyFileName+
-			"), or let MATRIX_STORE_PATH name an empty folder to start anew with a new device")
+	case err != nil && hintOf(err) != "":
+		return nil, failed(Store, err.Error(), hintOf(err))
 	case err != nil:
 		return nil, failed(Store, err.Error(), "put the store's last backup in place (MATRIX_STORE_PATH)")
 	}

@@ -70,7 +70,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	}
 	s := &Store{path: c.Path, log: c.Log, db: db, spool: spool, writer: make(chan struct{}, 1)}
 	if err := s.openSeal(ctx, c.Key); err != nil {
-		return nil, errors.Join(err, s.Close())
+		return nil, errors.Join(damaged(filepath.Join(c.Path, FileName), err), s.Close())
 	}
 	return s, nil
 }
@@ -113,7 +113,7 @@ func openFile(ctx context.Context, path string) (*dbutil.Database, error) {
 	raw.SetMaxOpenConns(6)
 	raw.SetMaxIdleConns(6)
 	if err := raw.PingContext(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("open store file: %w", err), raw.Close())
+		return nil, errors.Join(damaged(path, fmt.Errorf("open store file: %w", err)), raw.Close())
 	}
 	db, err := dbutil.NewWithDB(raw, "sqlite")
 	if err != nil {

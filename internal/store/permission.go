@@ -53,7 +53,7 @@ func unwritable(path string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if !errors.Is(err, os.ErrPermission) && !errors.Is(err, syscall.EROFS) {
+	if !errors.Is(err, os.ErrPermission) && !errors.Is(err, syscall.EROFS) && !errors.Is(err, syscall.ENOTDIR) {
 		return err
 	}
 	// Whoever reads the line stands elsewhere, often outside the container.

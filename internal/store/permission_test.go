@@ -86,8 +86,15 @@ func TestAStoreInTheWayOfAFileIsNotCalledAQuestionOfRights(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := store.Open(t.Context(), store.Config{Path: filepath.Join(file, "store")})
-	if _, ok := errors.AsType[*store.UnwritableError](err); err == nil || ok {
-		t.Errorf("error is %v, want a plain one", err)
+	e, ok := errors.AsType[*store.UnwritableError](err)
+	if !ok {
+		t.Fatalf("error is %v", err)
+	}
+	if got, want := e.Hint(), file+" is no folder: set MATRIX_STORE_PATH to one"; got != want {
+		t.Errorf("hint %q, want %q", got, want)
+	}
+	if strings.Contains(e.Error(), "user") {
+		t.Errorf("error is %v", e)
 	}
 }
 

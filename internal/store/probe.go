@@ -163,7 +163,7 @@ func OpenReadOnly(ctx context.Context, c Config) (*Store, error) {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	if err := s.compareSeal(ctx, c.Key); err != nil {
-		return nil, errors.Join(err, s.Close())
+		return nil, errors.Join(damaged(path, err), s.Close())
 	}
 	return s, nil
 }

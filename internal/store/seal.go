@@ -92,11 +92,11 @@ func (s *Store) openSeal(ctx context.Context, key []byte) error {
 // otherKey says which key does not fit, and what to do.
 func (s *Store) otherKey() error {
 	if s.ownKey {
-		return fmt.Errorf("%w: %s is not the key that %s was sealed with; put the original %s back, or set MATRIX_STORE_KEY if the store was made with one",
-			ErrKey, filepath.Join(s.path, KeyFileName), filepath.Join(s.path, FileName), KeyFileName)
+		return unfit("%s is not the key that %s was sealed with; put the original %s back, or set MATRIX_STORE_KEY if the store was made with one",
+			filepath.Join(s.path, KeyFileName), filepath.Join(s.path, FileName), KeyFileName)
 	}
-	return fmt.Errorf("%w: MATRIX_STORE_KEY is not the key that %s was sealed with; set the original one, or leave it out if the store was made with %s",
-		ErrKey, filepath.Join(s.path, FileName), KeyFileName)
+	return unfit("MATRIX_STORE_KEY is not the key that %s was sealed with; set the original one, or leave it out if the store was made with %s",
+		filepath.Join(s.path, FileName), KeyFileName)
 }
 
 // useKey seals with the key from here on.
@@ -145,7 +145,7 @@ func readKeyFile(folder string, mayMake bool) ([]byte, error) {
 	text, err := os.ReadFile(path) //nolint:gosec // the operator names the folder
 	if errors.Is(err, os.ErrNotExist) {
 		if !mayMake {
-			return nil, fmt.Errorf("%w: %s is missing; put it back, or set MATRIX_STORE_KEY if the store was made with one", ErrKey, path)
+			return nil, unfit("%s is missing; put it back, or set MATRIX_STORE_KEY if the store was made with one", path)
 		}
 		if err := makeKeyFile(folder, path); err != nil {
 			return nil, err
@@ -157,7 +157,7 @@ func readKeyFile(folder string, mayMake bool) ([]byte, error) {
 	}
 	key, err := base64.StdEncoding.DecodeString(string(bytes.TrimSpace(text)))
 	if err != nil || len(key) != 32 {
-		return nil, fmt.Errorf("%w: %s is damaged; put the original back", ErrKey, path)
+		return nil, unfit("%s is damaged; put the original back", path)
 	}
 	return key, nil
 }
