@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"maunium.net/go/mautrix"
@@ -83,7 +85,7 @@ func (a *Account) poll(ctx context.Context, since string, wait time.Duration) (*
 		Method: http.MethodGet, URL: a.client.BuildURLWithQuery(mautrix.ClientURLPath{"v3", "sync"}, query), MaxAttempts: 1,
 	})
 	if err != nil {
-		return nil, err
+		return nil, withoutQuery(err)
 	}
 	res, err := readResponse(body)
 	if err != nil {
@@ -95,6 +97,15 @@ func (a *Account) poll(ctx context.Context, since string, wait time.Duration) (*
 	sortRooms(res.Joined)
 	sortRooms(res.Left)
 	return res, nil
+}
+
+// withoutQuery takes the query out of the address that a failed request names: the
+// filter is longer than all that can be said about the failure.
+func withoutQuery(err error) error {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		e.URL, _, _ = strings.Cut(e.URL, "?")
+	}
+	return err
 }
 
 // record stores what a response brings, in one transaction.

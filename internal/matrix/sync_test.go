@@ -2,11 +2,14 @@ package matrix_test
 
 import (
 	"errors"
+	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"maunium.net/go/mautrix/id"
 
+	"github.com/matrix-connector/matrix-connector/internal/matrix"
 	"github.com/matrix-connector/matrix-connector/internal/matrix/matrixtest"
 	"github.com/matrix-connector/matrix-connector/internal/timeline"
 )
@@ -111,6 +114,29 @@ func TestARollbackKeepsTheRoomKey(t *testing.T) {
 	s.catchUp(a)
 	if _, ok := s.event(second); !ok {
 		t.Error("the next room key was lost")
+	}
+}
+
+func TestAnUnreachableHomeserverIsNamedWithoutTheFilter(t *testing.T) {
+	s := newScene(t, matrixtest.Options{})
+	away := errors.New("nobody is there")
+	shut := false
+	a := s.open(func(c *matrix.Config) {
+		c.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+			if shut {
+				return nil, away
+			}
+			return http.DefaultTransport.RoundTrip(r)
+		})
+	})
+	s.catchUp(a)
+	shut = true
+	_, err := a.Poll(t.Context())
+	if !errors.Is(err, away) {
+		t.Fatalf("poll: %v, want %v", err, away)
+	}
+	if text := err.Error(); strings.Contains(text, "filter") || !strings.Contains(text, "/sync\": nobody is there") {
+		t.Errorf("the error is %s", text)
 	}
 }
 
