@@ -2,8 +2,10 @@ package opencti
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 )
 
 // home is where the platform told the connector to deliver.
@@ -94,7 +96,7 @@ func (p *Platform) register(ctx context.Context) (registered, error) {
 	}
 	p.queue.target(h.broker)
 	p.mu.Lock()
-	p.home, p.stale = h, false
+	p.home, p.stale, p.unreached = h, false, nil
 	p.mu.Unlock()
 	return *a, nil
 }
@@ -128,13 +130,19 @@ func (m MQ) override(a *registered) broker {
 // become unknown.
 func (p *Platform) ready(ctx context.Context) (home, error) {
 	p.mu.Lock()
-	h, stale := p.home, p.stale
+	h, stale, unreached := p.home, p.stale, p.unreached
 	p.mu.Unlock()
 	if h.registered && !stale {
 		return h, nil
 	}
 	if _, err := p.register(ctx); err != nil {
-		return home{}, fmt.Errorf("register again: %w", err)
+		err = fmt.Errorf("register again: %w", err)
+		if e, ok := errors.AsType[*Error](err); ok && unreached != nil && e.Status != 0 && e.Code != "" && e.Code == strings.ToUpper(e.Code) {
+			// A platform whose broker is away refuses to register. The broker is what
+			// somebody has to look at.
+			return home{}, fmt.Errorf("reach the queue: %w; %w", unreached, err)
+		}
+		return home{}, err
 	}
 	p.config.Log.InfoContext(ctx, "connector registered again", slog.String("connector_id", p.config.ConnectorID))
 	p.mu.Lock()

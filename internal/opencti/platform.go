@@ -29,6 +29,9 @@ type Platform struct {
 	// stale is set when the broker or the platform does not know the connector
 	// any more: it is registered again before anything else.
 	stale bool
+	// unreached is the failed connection to the broker that made it stale, nil where
+	// it was something else.
+	unreached error
 	// expectReset is set while the answer to one ping is still to be empty for a
 	// reset that Start has reported already.
 	expectReset bool

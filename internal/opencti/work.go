@@ -125,7 +125,13 @@ func (p *Platform) forget() {
 // forgetUnroutable makes the next call register the connector again when its
 // queue turned out to be gone, or its broker to be somewhere else.
 func (p *Platform) forgetUnroutable(err error) {
-	if e, ok := errors.AsType[*Error](err); ok && (e.Code == codeUnroutable || e.Op == opDial || e.Class == Gone && (e.Op == opBundlePush || e.Op == opBundlePushWork)) {
+	e, ok := errors.AsType[*Error](err)
+	if ok && e.Op == opDial {
+		p.mu.Lock()
+		p.unreached = err
+		p.mu.Unlock()
+	}
+	if ok && (e.Code == codeUnroutable || e.Op == opDial || e.Class == Gone && (e.Op == opBundlePush || e.Op == opBundlePushWork)) {
 		p.forget()
 	}
 }
