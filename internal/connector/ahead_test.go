@@ -15,9 +15,16 @@ import (
 // past records so many messages of the room's history, oldest first.
 func (s *scene) past(n int) (events []id.EventID) {
 	s.t.Helper()
+	return s.pastOf(n, func(i int) map[string]any {
+		return map[string]any{"msgtype": "m.text", "body": fmt.Sprintf("past %d", i)}
+	})
+}
+
+func (s *scene) pastOf(n int, content func(int) map[string]any) (events []id.EventID) {
+	s.t.Helper()
 	var batch timeline.Batch
 	for i := range n {
-		body := marshal(s.t, map[string]any{"msgtype": "m.text", "body": fmt.Sprintf("past %d", i)})
+		body := marshal(s.t, content(i))
 		event := id.EventID(fmt.Sprintf("$past%03d", i))
 		sent := s.clock.Add(time.Duration(i-1000) * time.Minute)
 		batch.Events = append(batch.Events, timeline.Event{
@@ -34,11 +41,16 @@ func (s *scene) past(n int) (events []id.EventID) {
 // onto its way; what follows it is composed.
 func (s *scene) onItsWay() (events []id.EventID) {
 	s.t.Helper()
+	return s.onItsWayWith(func() []id.EventID { return s.past(120) })
+}
+
+func (s *scene) onItsWayWith(past func() []id.EventID) (events []id.EventID) {
+	s.t.Helper()
 	s.says("hello")
 	if errs := s.delivers(); errs != nil {
 		s.t.Fatal(errs)
 	}
-	events = s.past(120)
+	events = past()
 	s.turnsUntil(func() bool { return s.sink.open != "" })
 	s.sink.settleErr = append(s.sink.settleErr, stix.ErrPending)
 	if more, err := s.out.Turn(s.ctx); err != nil || !more {
@@ -111,5 +123,30 @@ func TestAResetLeavesNothingComposedAhead(t *testing.T) {
 		if got, want := s.textOf(event), fmt.Sprintf("past %d", i); got != want {
 			t.Errorf("%s is %q, want %q", event, got, want)
 		}
+	}
+}
+
+func TestFilesThatAreRefusedMeanwhileLeaveNothingComposedAhead(t *testing.T) {
+	s := newScene(t)
+	s.onItsWayWith(func() []id.EventID {
+		return s.pastOf(120, func(i int) map[string]any {
+			return map[string]any{"msgtype": "m.image", "body": fmt.Sprintf("%d.png", i), "url": fmt.Sprintf("mxc://example.org/%d", i)}
+		})
+	})
+	wanted, err := s.ledger.Wanted(s.ctx, 1000)
+	if err != nil || len(wanted) != 120 {
+		t.Fatalf("%d files are wanted, %v", len(wanted), err)
+	}
+	for _, a := range wanted {
+		if err := s.ledger.Refuse(s.ctx, a, "too_large"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if errs := s.delivers(); errs != nil {
+		t.Fatal(errs)
+	}
+	// Those on their way were sent before, and are the only ones that are changed.
+	if got := len(s.sink.amended); got != 50 {
+		t.Errorf("%d messages are amended, want the 50 that were on their way", got)
 	}
 }

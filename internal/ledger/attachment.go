@@ -279,6 +279,9 @@ func (l *Ledger) giveUp(ctx context.Context, a timeline.Attachment, state Attach
 		if err != nil {
 			return err
 		}
+		if _, err := l.run(ctx, outdate); err != nil {
+			return fmt.Errorf("count change: %w", err)
+		}
 		return l.raise(ctx, tablePost, row.post)
 	})
 }

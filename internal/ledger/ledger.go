@@ -123,9 +123,10 @@ func (l *Ledger) signal(ctx context.Context) {
 	})
 }
 
-// Counter is the number of batches that were recorded, and of resets: something that
-// only grows, for the state that the connector shows the platform and for whoever wants
-// to know whether what was looked up still holds.
+// Counter is the number of batches that were recorded, and of other changes that give
+// posts which are due a new revision: something that only grows, for the state that the
+// connector shows the platform, and for whoever wants to know whether what [Ledger.Due]
+// gave still holds.
 func (l *Ledger) Counter(ctx context.Context) (int64, error) {
 	var n int64
 	if err := l.queryRow(ctx, "SELECT batches FROM ledger_state").Scan(&n); err != nil {
@@ -133,6 +134,9 @@ func (l *Ledger) Counter(ctx context.Context) (int64, error) {
 	}
 	return n, nil
 }
+
+// outdate counts such a change.
+const outdate = "UPDATE ledger_state SET batches = batches + 1"
 
 // Token is the sync token up to which everything is recorded; empty at first.
 func (l *Ledger) Token(ctx context.Context) (string, error) {

@@ -130,7 +130,7 @@ func (l *Ledger) Reset(ctx context.Context) error {
 			"UPDATE ledger_author" + again,
 			"UPDATE ledger_post" + again + ", live = 0, said_reply = 0, said_thread = 0 WHERE NOT (state = 'dead' AND reason = '" + deadRoomRule + "')",
 			"UPDATE ledger_attachment SET state = 'wanted', live = 0, fetched_sealed = NULL, bytes = 0, due_at = 0, attempts = 0 WHERE state = 'attached'",
-			"UPDATE ledger_state SET batches = batches + 1", // what was looked up before is out of date
+			outdate,
 		} {
 			if _, err := l.run(ctx, statement); err != nil {
 				return err

@@ -18,7 +18,7 @@ type Summary struct {
 	Targets              int       // still to be fetched
 	Waiting              int       // undecrypted events with a key to try
 	OldestDue            time.Time // when the post that goes next was received; zero: none
-	Batches              int64     // the counter
+	Batches              int64     // see [Ledger.Counter]
 }
 
 // Counts counts.
