@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/x509"
 	"errors"
+	"net"
 	"strings"
 )
 
@@ -48,6 +49,9 @@ func (e *Error) Hint() string {
 		if e.Peer == PeerBroker {
 			return hint + "; where the broker cannot be reached at all, CONNECTOR_QUEUE_PROTOCOL=api goes through the platform"
 		}
+		if e.loopback() {
+			hint += "; inside a container " + e.host() + " is the container itself"
+		}
 		return hint + way
 	case ProxyAuth:
 		return "write the proxy's user and password into " + proxy + ": http://user:password@proxy:port, percent-encoded"
@@ -61,6 +65,13 @@ func (e *Error) Hint() string {
 		}
 	}
 	return ""
+}
+
+// loopback reports whether the address is one that each machine, and each container,
+// has for itself.
+func (e *Error) loopback() bool {
+	ip := net.ParseIP(e.host())
+	return e.host() == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func (e *Error) host() string {

@@ -243,3 +243,17 @@ func TestAnEndedCallerIsNoFailureOfTheNetwork(t *testing.T) {
 		s.Close()
 	}
 }
+
+func TestALoopbackAddressThatNobodyListensAtRemindsOfContainers(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	closed := strings.TrimPrefix(server.URL, "http://")
+	server.Close()
+	_, port, err := net.SplitHostPort(closed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, host := range []string{"127.0.0.1", "localhost"} {
+		_, err := get(t, network.Platform, &config.Config{}, "http://"+net.JoinHostPort(host, port))
+		fails(t, err, network.NoRoute, "OPENCTI_URL", "inside a container "+host+" is the container itself")
+	}
+}
