@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"maunium.net/go/mautrix"
@@ -207,6 +208,9 @@ func (a *Account) flows(ctx context.Context) (*mautrix.RespLoginFlows, error) {
 	if err != nil {
 		if errors.Is(err, mautrix.MUnrecognized) || errors.Is(err, mautrix.MNotFound) {
 			return &mautrix.RespLoginFlows{}, nil // only OAuth 2.0 there
+		}
+		if e, ok := errors.AsType[mautrix.HTTPError](err); ok && e.Response != nil && e.Response.StatusCode == http.StatusNotFound {
+			return nil, a.refused(ReasonServer, errNoMatrix) // a homeserver names its errors
 		}
 		return nil, fmt.Errorf("ask for login flows: %w", err)
 	}

@@ -213,7 +213,7 @@ func TestWhatAPersonHasToCure(t *testing.T) {
 				c.Password, c.AccessToken = "", s.server.Token(s.bot, "GONE")
 				s.server.Revoke(s.bot, "GONE", false)
 			},
-			want: matrix.ReasonToken, hint: "MATRIX_ACCESS_TOKEN",
+			want: matrix.ReasonToken, hint: "a valid token of a device that was made for the bot",
 		},
 		{
 			name:    "a locked account",
@@ -238,6 +238,15 @@ func TestWhatAPersonHasToCure(t *testing.T) {
 			name:   "an address that is none",
 			config: func(_ *scene, c *matrix.Config) { c.Homeserver = "ftp://example.org" },
 			want:   matrix.ReasonServer, hint: "MATRIX_SERVER",
+		},
+		{
+			name: "an address where something else answers",
+			config: func(s *scene, c *matrix.Config) {
+				other := httptest.NewServer(http.NotFoundHandler())
+				s.t.Cleanup(other.Close)
+				c.Homeserver = other.URL
+			},
+			want: matrix.ReasonServer, hint: "MATRIX_SERVER",
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

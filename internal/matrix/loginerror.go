@@ -84,6 +84,9 @@ func (e *LoginError) Hint() string {
 			"mas-cli manage issue-compatibility-token <user>; with Synapse: the admin API's login as a user), or ask the " +
 			"administrator to allow login with a password"
 	case ReasonToken:
+		if e.Device == "" {
+			return "set MATRIX_ACCESS_TOKEN to a valid token of a device that was made for the bot, or remove it and set MATRIX_PASSWORD"
+		}
 		return "set MATRIX_ACCESS_TOKEN to a valid token of device " + e.deviceName() + ", or remove it and set MATRIX_PASSWORD: the same device is used again"
 	case ReasonNoDevice:
 		return "set MATRIX_ACCESS_TOKEN to a token that was made for a device (tokens of application services and guests have none)"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -94,7 +95,7 @@ func (e *Error) Hint() string {
 		return "name the platform's authority in OPENCTI_SSL_VERIFY or HTTPS_CA_CERTIFICATES"
 	case e.Code == codeRedirect:
 		return "set OPENCTI_URL to the address that it redirects to"
-	case e.Code == codeNotGraphQL:
+	case e.Code == codeNotGraphQL || e.Status == http.StatusNotFound:
 		return "OPENCTI_URL must be the platform's base URL; something else answers there, or a proxy stands in between"
 	case e.Phrase == phraseConfidence:
 		return "raise the maximum confidence level of the token's user"

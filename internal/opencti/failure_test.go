@@ -83,6 +83,21 @@ func TestFailuresAreClassifiedOnce(t *testing.T) {
 	}
 }
 
+func TestSomethingElseAtThePlatformsAddressHasACure(t *testing.T) {
+	for name, answer := range map[string]http.HandlerFunc{
+		"another API": http.NotFound,
+		"a page":      func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") },
+	} {
+		server := httptest.NewServer(answer)
+		p := connect(t, opencti.Config{URL: server.URL, Token: "x", ConnectorID: connectorID, Name: "Matrix"})
+		_, err := p.Start(t.Context())
+		server.Close()
+		if e, ok := errors.AsType[*opencti.Error](err); !ok || !strings.Contains(e.Hint(), "OPENCTI_URL must be the platform's base URL") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestAPlatformThatCannotBeReachedIsTemporary(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	server.Close()

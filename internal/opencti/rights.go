@@ -105,7 +105,7 @@ func (u user) problems() []error {
 		if !u.has(r.Name) {
 			problems = append(problems, &Problem{
 				What: "the token's user lacks the capability " + r.Name + " (" + r.Lost + ")",
-				Cure: "give the user the default Connector role, or add " + r.Name + " to its role",
+				Cure: "give the user of OPENCTI_TOKEN the default Connector role, or add " + r.Name + " to its role",
 			})
 		}
 	}
