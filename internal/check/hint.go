@@ -30,8 +30,11 @@ func late(err error) bool {
 
 // silence says that nothing came back, and what may be in the way.
 func silence(name, what, address, variable, proxy string) Line {
-	return failed(name, what+" "+address+" does not answer",
-		"check "+variable+", and that no firewall drops what this machine sends to "+address+"; where a proxy leads out, set "+proxy)
+	hint := "check " + variable + ", and that no firewall drops what this machine sends to " + address + "; where a proxy leads out, set " + proxy
+	if proxy == "HTTPS_PROXY" {
+		hint += "; if it speaks no TLS, write http:// in " + variable
+	}
+	return failed(name, what+" "+address+" does not answer", hint)
 }
 
 // place is host and port of an address, for a person: nothing that may be secret.

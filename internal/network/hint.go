@@ -63,6 +63,9 @@ func (e *Error) Hint() string {
 		if e.Peer == PeerBroker {
 			return "check MQ_PORT and MQ_USE_SSL: something there closes the connection or says nothing, as a broker that speaks TLS does to one who does not"
 		}
+		if e.url != nil && e.url.Scheme == "https" {
+			return "check " + v.address + ": something there closes the connection; if it speaks no TLS, " + v.plain
+		}
 	}
 	return ""
 }

@@ -257,3 +257,29 @@ func TestALoopbackAddressThatNobodyListensAtRemindsOfContainers(t *testing.T) {
 		fails(t, err, network.NoRoute, "OPENCTI_URL", "inside a container "+host+" is the container itself")
 	}
 }
+
+func TestAServerThatHangsUpOnTLSHasACure(t *testing.T) {
+	var l net.ListenConfig
+	listener, err := l.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			c, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = c.Read(make([]byte, 4096)) // the hello, which it does not understand
+			_ = c.Close()
+		}
+	}()
+	_, err = get(t, network.Homeserver, &config.Config{}, "https://"+listener.Addr().String())
+	fails(t, err, network.Broken, "if it speaks no TLS, write http:// in MATRIX_SERVER")
+	if err := listener.Close(); err != nil {
+		t.Error(err)
+	}
+	<-ended
+}
