@@ -117,7 +117,7 @@ func (p *checkPage) verdict(lines []check.Line) {
 	}
 	switch {
 	case number[check.Failed] > 0:
-		p.printf("\n%d failed: the connector would not run, or deliver nothing.\n", number[check.Failed])
+		p.printf("\n%d failed: the connector would not run, or not as it should.\n", number[check.Failed])
 	case number[check.Warning] > 0:
 		p.printf("\nThe connector can run. %d warned: see what is lost.\n", number[check.Warning])
 	default:

@@ -149,11 +149,15 @@ func (in *invocation) settings(purpose config.Purpose) (*config.Config, bool) {
 		in.complain(err.Error())
 		return nil, false
 	}
+	wrong := 0
 	for _, p := range problems {
 		in.complain(p.Error(), p.Cure)
+		if p.Variable != "" || p.Key != "" {
+			wrong++
+		}
 	}
-	if len(problems) > 1 {
-		in.complain(fmt.Sprintf("%d settings are wrong; nothing was started", len(problems)))
+	if wrong > 1 {
+		in.complain(fmt.Sprintf("%d settings are wrong; nothing was started", wrong))
 	}
 	return nil, false
 }

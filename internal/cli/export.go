@@ -24,7 +24,7 @@ func (c *exportCommand) run(ctx context.Context, in *invocation) int {
 		return exitUsage
 	}
 	code := in.connect(ctx, connector.Config{Settings: settings, Output: c.Output, Follow: c.Follow})
-	if code == exitFine {
+	if code == exitFine && (c.Follow || ctx.Err() == nil) { // else it was told to stop before it had caught up
 		_, _ = fmt.Fprintf(in.stdout, "The bundles are in %s.\n", c.Output)
 	}
 	return code

@@ -23,7 +23,7 @@ var said = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // stopped leaves it, or one that goes on: the store stays open until the test ends.
 func remember(t *testing.T, path string, rooms ...timeline.Room) {
 	t.Helper()
-	s, err := store.Open(t.Context(), store.Config{Path: path, Key: []byte("a key for tests")})
+	s, err := store.Open(t.Context(), store.Config{Path: path, Key: []byte("a long key for tests")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ matrix:
 		t.Fatal(err)
 	}
 	environ := []string{
-		"MATRIX_SERVER=http://127.0.0.1:1", "MATRIX_USER_ID=@octi:example.org", "MATRIX_PASSWORD=canary-password", "MATRIX_STORE_KEY=a key for tests",
+		"MATRIX_SERVER=http://127.0.0.1:1", "MATRIX_USER_ID=@octi:example.org", "MATRIX_PASSWORD=canary-password", "MATRIX_STORE_KEY=a long key for tests",
 	}
 	run := func(args ...string) (stdout, stderr string, code int) {
 		var out, err strings.Builder

@@ -224,14 +224,14 @@ func TestNothingAboutThePlatformMattersToAnExport(t *testing.T) {
 	if c.Matrix.Server != "example.org" || c.Matrix.Server.IsURL() {
 		t.Errorf("server %q", c.Matrix.Server)
 	}
-	if problems := problemsOf(t, config.Input{Purpose: config.ForDirectory}); len(problems) != 3 {
-		t.Errorf("an export without settings has the problems %v, want server, user and password", problems)
+	if problems := problemsOf(t, config.Input{Purpose: config.ForDirectory}); len(problems) != 4 {
+		t.Errorf("an export without settings has the problems %v, want server, user, password, and that there is no file", problems)
 	}
 }
 
 func TestUnknownVariablesAreWarnedOf(t *testing.T) {
 	c := mustLoad(t, config.Input{Environ: complete(
-		"MATRIX_USERID=x", "CONNECTOR_DURATION_PERIOD=PT5M", "MQ_PASSWORD="+canary, "MATRIX_INVITE_FROM=*:*", "PATH=/bin", "OPENCTI_SSL_VERIFY=no",
+		"MATRIX_USERID=x", "CONNECTOR_DURATION_PERIOD=PT5M", "MQ_PASSWORD="+canary, "MATRIX_INVITE_FROM=*:*", "PATH=/bin", "OPENCTI_SSL_VERIFY=no", "MATRIX_STORE_KEY=guess me",
 	)})
 	var got []string
 	for _, w := range c.Warnings {
@@ -242,6 +242,7 @@ func TestUnknownVariablesAreWarnedOf(t *testing.T) {
 		"MATRIX_USERID is no setting of this connector; did you mean MATRIX_USER_ID?",
 		"MQ_PASSWORD is no setting of this connector; did you mean MQ_PASS?",
 		"MATRIX_INVITE_FROM lets everybody invite the bot",
+		"MATRIX_STORE_KEY has only 8 characters and may be guessed from a stolen disk; it can be changed before the first start alone",
 		"OPENCTI_SSL_VERIFY is off: anybody between here and the platform can read the token",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

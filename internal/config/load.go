@@ -50,6 +50,7 @@ func Load(in Input) (*Config, error) {
 	problems = append(problems, c.credentials(problems)...)
 	problems = append(problems, c.pairs(problems, in.Purpose)...)
 	problems = joined(problems, fileProblems, all)
+	problems = append(problems, c.withoutFile(problems, all)...)
 	c.Warnings = append(c.Warnings, unknownNames(all, list)...)
 	for _, p := range all {
 		c.Matrix.RoomRules = append(c.Matrix.RoomRules, p.rules...)
@@ -72,6 +73,23 @@ func joined(settings, file Problems, all []place) Problems {
 	}
 	settings = slices.DeleteFunc(settings, func(p Problem) bool { return strings.HasPrefix(p.Wrong, notSet) })
 	return append(file, settings...)
+}
+
+// withoutFile tells those who gave no setting at all that there was no file to have
+// them either: the usual cause is a start in another folder.
+func (c *Config) withoutFile(problems Problems, all []place) Problems {
+	for _, source := range c.sources {
+		if source != FromDefault {
+			return nil
+		}
+	}
+	if len(problems) == 0 || len(all) > 1 {
+		return nil
+	}
+	return Problems{{
+		Wrong: "there is no " + yamlName + " and no " + dotenvName + " in the working directory or beside the binary",
+		Cure:  "start it where the file is, or give the settings in the environment",
+	}}
 }
 
 // Source is where the value of the setting with this variable came from.

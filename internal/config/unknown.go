@@ -1,6 +1,10 @@
 package config
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
 
 // unread are names that OpenCTI's library knows and that nothing here reads. They are
 // told apart from misspelt ones.
@@ -81,6 +85,10 @@ func hasPrefix(name string) bool {
 	return false
 }
 
+// shortStoreKey is the length under which a key can hardly have been drawn at random:
+// 16 characters of base64 are 96 bits.
+const shortStoreKey = 16
+
 // risks warns about what is allowed and better not so.
 func (c *Config) risks() []Warning {
 	var warnings []Warning
@@ -88,6 +96,9 @@ func (c *Config) risks() []Warning {
 		if p == "*:*" || p == "@*:*" {
 			warnings = append(warnings, Warning{"MATRIX_INVITE_FROM", "lets everybody invite the bot"})
 		}
+	}
+	if n := utf8.RuneCountInString(c.Matrix.StoreKey.Reveal()); 0 < n && n < shortStoreKey {
+		warnings = append(warnings, Warning{"MATRIX_STORE_KEY", fmt.Sprintf("has only %d characters and may be guessed from a stolen disk; it can be changed before the first start alone", n)})
 	}
 	if c.OpenCTI.SSLVerify.Off {
 		warnings = append(warnings, Warning{"OPENCTI_SSL_VERIFY", "is off: anybody between here and the platform can read the token"})

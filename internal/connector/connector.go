@@ -221,12 +221,14 @@ func (e *StoreError) Hint() string {
 }
 
 // alone waits until no other process works on the store. Two of them would settle
-// each other's receipts and sweep each other's files.
+// each other's receipts and sweep each other's files. An export that ends by itself
+// does not wait: somebody sits in front of it.
 func (c *Connector) alone(ctx context.Context) error {
+	once := c.config.Output != "" && !c.config.Follow
 	return c.insist(ctx, "start", func() (err error) {
 		c.unlock, err = c.store.Lock("connector")
 		return err
-	}, func(err error) bool { return !errors.Is(err, store.ErrLocked) })
+	}, func(err error) bool { return once || !errors.Is(err, store.ErrLocked) })
 }
 
 // insist tries until it succeeds, ctx ends, or an error is final: what may pass by

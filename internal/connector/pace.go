@@ -10,8 +10,10 @@ import (
 // pace decides how long a loop waits after a failure, and what of it is logged.
 //
 // It holds no work: what failed is due in the ledger, or is asked for again with
-// the same token. The waits are 1, 2, 4, 8, 16, 32 and then 60 seconds, or what
-// the other side asks for where it does, up to an hour.
+// the same token. The waits are 1, 2, 4, 8 and then 15 seconds for what may pass by
+// itself: who is back is soon noticed, and one attempt costs nobody anything. Towards
+// a side that refuses they go on to 16, 32 and 60 seconds. What the other side asks
+// for is obeyed, up to an hour.
 type pace struct {
 	log      *slog.Logger
 	what     string // constant phrase for the log, e.g. "sync"
@@ -25,7 +27,8 @@ type pace struct {
 // The curve of [pace], and how often a failure that goes on is logged again.
 const (
 	firstWait   = time.Second
-	longestWait = time.Minute
+	longestWait = 15 * time.Second
+	refusedWait = time.Minute // after a refusal: rate limits, rights, what is permanent
 	longestAsk  = time.Hour // a date with a wrong year would end the loop
 	logAgain    = 10 * time.Minute
 )
@@ -52,7 +55,10 @@ func (p *pace) after(ctx context.Context, err error, c classified) time.Duration
 	}
 	p.vitals.failed(p.what, err, c.class)
 	wait := firstWait << min(p.failures, 6)
-	wait = min(wait, longestWait)
+	if c.class == "temporary" {
+		wait = min(wait, longestWait)
+	}
+	wait = min(wait, refusedWait)
 	if c.delay > 0 {
 		wait = min(c.delay, longestAsk)
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/matrix-connector/matrix-connector/internal/stix"
 )
 
-func TestPaceDoublesToAMinuteAndLogsAChangeOnly(t *testing.T) {
+func TestPaceDoublesToABoundAndLogsAChangeOnly(t *testing.T) {
 	var log bytes.Buffer
 	clock := time.Unix(0, 0)
 	p := connector.NewPace(slog.New(slog.NewTextHandler(&log, nil)), func() time.Time { return clock })
@@ -24,7 +24,7 @@ func TestPaceDoublesToAMinuteAndLogsAChangeOnly(t *testing.T) {
 		waits = append(waits, p.After(down, "temporary", 0))
 	}
 	s := time.Second
-	if diff := cmp.Diff([]time.Duration{s, 2 * s, 4 * s, 8 * s, 16 * s, 32 * s, 60 * s, 60 * s}, waits); diff != "" {
+	if diff := cmp.Diff([]time.Duration{s, 2 * s, 4 * s, 8 * s, 15 * s, 15 * s, 15 * s, 15 * s}, waits); diff != "" {
 		t.Error(diff)
 	}
 	if n := strings.Count(log.String(), "\n"); n != 1 {
@@ -41,6 +41,13 @@ func TestPaceDoublesToAMinuteAndLogsAChangeOnly(t *testing.T) {
 	}
 	if got := p.After(down, "temporary", 0); got != s {
 		t.Errorf("starts again with %s", got)
+	}
+	waits = nil
+	for range 7 {
+		waits = append(waits, p.After(down, "unauthorized", 0))
+	}
+	if diff := cmp.Diff([]time.Duration{2 * s, 4 * s, 8 * s, 16 * s, 32 * s, 60 * s, 60 * s}, waits); diff != "" {
+		t.Errorf("after a refusal: %s", diff)
 	}
 }
 

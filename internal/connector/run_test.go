@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -253,15 +255,26 @@ func TestASecondProcessTouchesNothingUntilTheFirstHasEnded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	once, err := connector.New(connector.Config{Settings: settings, Output: output})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := once.Run(t.Context()); !errors.Is(err, store.ErrLocked) {
+		t.Errorf("an export that ends by itself: %v, want %v", err, store.ErrLocked)
+	}
 	waits := &listener{word: store.ErrLocked.Error(), heard: make(chan struct{})}
+	lands := &listener{word: "batch settled", heard: make(chan struct{})}
 	second, err := connector.New(connector.Config{
-		Settings: settings, Output: output, Log: slog.New(slog.NewTextHandler(waits, nil)),
+		Settings: settings, Output: output, Follow: true,
+		Log: slog.New(slog.NewTextHandler(io.MultiWriter(waits, lands), &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	running, stop := context.WithCancel(t.Context())
+	defer stop()
 	ended := make(chan error, 1)
-	go func() { ended <- second.Run(t.Context()) }()
+	go func() { ended <- second.Run(running) }()
 	select {
 	case err := <-ended:
 		t.Fatalf("ended beside the first: %v", err)
@@ -273,6 +286,8 @@ func TestASecondProcessTouchesNothingUntilTheFirstHasEnded(t *testing.T) {
 	if err := release(); err != nil {
 		t.Fatal(err)
 	}
+	<-lands.heard
+	stop()
 	if err := <-ended; err != nil {
 		t.Fatal(err)
 	}

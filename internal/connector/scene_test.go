@@ -40,7 +40,7 @@ func newScene(tb testing.TB) *scene {
 	tb.Helper()
 	s := &scene{t: tb, ctx: tb.Context(), clock: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 	var err error
-	if s.store, err = store.Open(s.ctx, store.Config{Path: tb.TempDir(), Key: []byte("a key for tests")}); err != nil {
+	if s.store, err = store.Open(s.ctx, store.Config{Path: tb.TempDir(), Key: []byte("a long key for tests")}); err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() {

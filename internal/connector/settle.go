@@ -42,7 +42,7 @@ func (d *deliverer) settle(ctx context.Context) error {
 	}
 	d.flight = nil
 	d.counts().Settled(d.now().Sub(f.sentAt))
-	d.log.InfoContext(ctx, "batch settled", slog.String("work_id", f.receipt), slog.Int("count", len(f.parcels)),
+	d.log.DebugContext(ctx, "batch settled", slog.String("work_id", f.receipt), slog.Int("count", len(f.parcels)),
 		slog.Duration("duration", d.now().Sub(f.sentAt)))
 	return nil
 }
