@@ -160,7 +160,7 @@ var commented = regexp.MustCompile(`^  # ([a-z_]+):( .*)?\n$`)
 // With everything that is commented out in force, every key is known as well. A secret's
 // file is one that exists.
 func TestWhatTheSampleOfYAMLCommentsOutIsKnown(t *testing.T) {
-	secret := filepath.Join(folder(t, "secret", "a secret"), "secret")
+	secret := filepath.Join(folder(t, "secret", "a secret of some length"), "secret")
 	var b strings.Builder
 	seen, rules := 0, false
 	for line := range strings.Lines(filled(t, readRoot(t, "config.yml.sample"), answers...)) {
@@ -182,7 +182,7 @@ func TestWhatTheSampleOfYAMLCommentsOutIsKnown(t *testing.T) {
 	if seen < 25 || !rules {
 		t.Errorf("%d settings are commented out, rules: %t", seen, rules)
 	}
-	if c.MQ.Port != 5671 || len(c.Matrix.Rooms) != 2 || c.Connector.ConfidenceLevel.Level != 75 || c.Matrix.StoreKey.Reveal() != "a secret" {
+	if c.MQ.Port != 5671 || len(c.Matrix.Rooms) != 2 || c.Connector.ConfidenceLevel.Level != 75 || c.Matrix.StoreKey.Reveal() != "a secret of some length" {
 		t.Errorf("commented settings were not read: %+v", c)
 	}
 	for _, w := range c.Warnings {
