@@ -66,8 +66,9 @@ func again(ctx context.Context, r Release, caches string, out io.Writer) error {
 	}
 	second := Release{Repository: r.Repository, Commit: r.Source.Commit, Into: filepath.Join(caches, "dist"), Env: []string{
 		"GOCACHE=" + filepath.Join(caches, "build"),
-		"GOPATH=" + filepath.Join(caches, "path"),
-		"GOMODCACHE=" + filepath.Join(caches, "path", "modules"),
+		// The underscore keeps ./... out of it: others' modules are no packages of ours.
+		"GOPATH=" + filepath.Join(caches, "_path"),
+		"GOMODCACHE=" + filepath.Join(caches, "_path", "modules"),
 		// What the first build has fetched, go.sum vouches for; the network is not asked.
 		"GOPROXY=file://" + filepath.Join(modules, "cache", "download"),
 		"GOFLAGS=-modcacherw", "GONOSUMDB=*",
