@@ -7,6 +7,7 @@ import (
 	"net"
 
 	"github.com/matrix-connector/matrix-connector/internal/config"
+	"github.com/matrix-connector/matrix-connector/internal/connector"
 	"github.com/matrix-connector/matrix-connector/internal/opencti"
 )
 
@@ -84,7 +85,7 @@ func (d *delivering) broker(ctx context.Context) Line {
 // may be.
 func (d *delivering) brokerless(says string, at opencti.BrokerAddress, e *opencti.StepError) Line {
 	mq := d.settings.MQ
-	why, hint := brief(e.Err), hintOf(e.Err)
+	why, hint := brief(e.Err), connector.Hint(e.Err)
 	const through = "; where it cannot be reached at all, CONNECTOR_QUEUE_PROTOCOL=api sends through the platform, which is weaker"
 	switch e.Step {
 	case opencti.StepConnect:

@@ -56,7 +56,7 @@ func (d *delivering) platform(ctx context.Context) Line {
 		d.probe, err = opencti.NewProbe(c)
 	}
 	if err != nil {
-		return failed(Platform, err.Error(), hintOf(err))
+		return failed(Platform, err.Error(), connector.Hint(err))
 	}
 	version, supported, err := d.probe.Version(ctx)
 	e, _ := errors.AsType[*opencti.Error](err)
@@ -102,8 +102,8 @@ func (d *delivering) unreachable(address string, err error) Line {
 	e, _ := errors.AsType[*opencti.Error](err)
 	base := "set OPENCTI_URL to the platform's base URL: what the browser shows before /dashboard, with a base path if there is one, without /graphql"
 	switch {
-	case e != nil && e.Status == 0 && hintOf(err) != "":
-		return failed(Platform, place(address)+": "+brief(err), hintOf(err))
+	case e != nil && e.Status == 0 && connector.Hint(err) != "":
+		return failed(Platform, place(address)+": "+brief(err), connector.Hint(err))
 	case late(err):
 		return silence(Platform, "the platform at", place(address), "OPENCTI_URL", proxyOf(address))
 	case e != nil && e.Code == "redirect":
@@ -171,7 +171,7 @@ func (d *delivering) trouble(name, what string, err error) Line {
 	if e, ok := errors.AsType[*opencti.Error](err); ok && refusesToken(e) {
 		return failed(name, what+": "+brief(err), tokenHint)
 	}
-	hint := hintOf(err)
+	hint := connector.Hint(err)
 	if hint == "" {
 		hint = "look at the log of the platform of OPENCTI_URL"
 	}
@@ -210,7 +210,7 @@ func (d *delivering) markings(ctx context.Context) Line {
 	case len(problems) > 0:
 		says, hint := make([]string, len(problems)), ""
 		for i, p := range problems {
-			says[i], hint = p.Error(), hintOf(p)
+			says[i], hint = p.Error(), connector.Hint(p)
 		}
 		return failed(Markings, some(says), hint+" (MATRIX_TLP, or tlp of a rule in matrix.rooms)").with("found", found)
 	case len(found) == 0:

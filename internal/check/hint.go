@@ -10,15 +10,6 @@ import (
 	"time"
 )
 
-// hintOf is what an error says a person can do; empty when it says nothing.
-func hintOf(err error) string {
-	var h interface{ Hint() string }
-	if errors.As(err, &h) {
-		return h.Hint()
-	}
-	return ""
-}
-
 // late reports whether there was no answer in time.
 func late(err error) bool {
 	if errors.Is(err, context.DeadlineExceeded) {

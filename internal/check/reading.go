@@ -9,6 +9,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"github.com/matrix-connector/matrix-connector/internal/config"
+	"github.com/matrix-connector/matrix-connector/internal/connector"
 	"github.com/matrix-connector/matrix-connector/internal/matrix"
 	"github.com/matrix-connector/matrix-connector/internal/network"
 )
@@ -38,7 +39,7 @@ func (r *reading) homeserver(ctx context.Context) Line {
 	s := r.settings
 	base, err := network.Homeserver(s)
 	if err != nil {
-		return failed(Homeserver, err.Error(), hintOf(err))
+		return failed(Homeserver, err.Error(), connector.Hint(err))
 	}
 	r.probe = matrix.NewProbe(matrix.Config{
 		Homeserver: string(s.Matrix.Server), UserID: id.UserID(s.Matrix.UserID),
@@ -69,8 +70,8 @@ func (r *reading) unreachable(address string, err error) Line {
 	byName := "or to the server name " + server + ", whose .well-known is then asked"
 	status := matrix.Answered(err)
 	switch {
-	case hintOf(err) != "":
-		return failed(Homeserver, place(address)+": "+matrix.Brief(err), hintOf(err))
+	case connector.Hint(err) != "":
+		return failed(Homeserver, place(address)+": "+matrix.Brief(err), connector.Hint(err))
 	case late(err):
 		return silence(Homeserver, "the homeserver at", place(address), "MATRIX_SERVER", proxyOf(address))
 	case status >= 500:
@@ -145,7 +146,7 @@ func (r *reading) refused(err error) Line {
 	if late(err) {
 		return failed(Login, "the homeserver does not answer", "try again; if it stays so, ask who runs the homeserver of MATRIX_SERVER").with("user_id", user)
 	}
-	hint := hintOf(err)
+	hint := connector.Hint(err)
 	if e, ok := errors.AsType[*matrix.LoginError](err); ok && e.Reason == matrix.ReasonPassword {
 		hint += "; the account has to be one of the homeserver of MATRIX_SERVER, " + string(r.settings.Matrix.Server)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/matrix-connector/matrix-connector/internal/config"
+	"github.com/matrix-connector/matrix-connector/internal/connector"
 	"github.com/matrix-connector/matrix-connector/internal/ledger"
 	"github.com/matrix-connector/matrix-connector/internal/matrix"
 	"github.com/matrix-connector/matrix-connector/internal/store"
@@ -51,7 +52,7 @@ func (s *storage) look(ctx context.Context) Line {
 	}
 	switch {
 	case err != nil:
-		hint := hintOf(err)
+		hint := connector.Hint(err)
 		if hint == "" {
 			hint = "set MATRIX_STORE_PATH to a folder on a volume of its own that this user may write"
 		}
@@ -99,8 +100,8 @@ func (s *storage) read(ctx context.Context) (says []string, problem Line) {
 	case errors.Is(err, store.ErrEmpty):
 		s.known = false
 		return []string{"empty, to be filled at the first start"}, Line{}
-	case err != nil && hintOf(err) != "":
-		return nil, failed(Store, err.Error(), hintOf(err))
+	case err != nil && connector.Hint(err) != "":
+		return nil, failed(Store, err.Error(), connector.Hint(err))
 	case err != nil:
 		return nil, failed(Store, err.Error(), "put the store's last backup in place (MATRIX_STORE_PATH)")
 	}

@@ -129,15 +129,6 @@ func (in *invocation) fail(err error, hint string) int {
 	return exitFailed
 }
 
-// hintOf is what an error says a person can do; empty when it says nothing.
-func hintOf(err error) string {
-	var h interface{ Hint() string }
-	if errors.As(err, &h) {
-		return h.Hint()
-	}
-	return ""
-}
-
 // settings reads the settings, or tells all that is wrong with them.
 func (in *invocation) settings(purpose config.Purpose) (*config.Config, bool) {
 	c, err := config.Load(config.Input{Environ: in.environ, Folders: folders(), Purpose: purpose})

@@ -41,7 +41,7 @@ func (c *roomsCommand) run(ctx context.Context, in *invocation) int {
 	hide := telemetry.Hide(settings.Secrets())
 	err := c.show(ctx, in, settings)
 	if err != nil {
-		in.complain(hide.Replace(err.Error()), hide.Replace(hintOf(err)))
+		in.complain(hide.Replace(err.Error()), hide.Replace(connector.Hint(err)))
 		return exitFailed
 	}
 	return exitFine

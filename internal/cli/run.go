@@ -52,7 +52,7 @@ func (in *invocation) connect(ctx context.Context, c connector.Config) int {
 	if err == nil {
 		err = connection.Run(ctx)
 	}
-	switch hint := hintOf(err); {
+	switch hint := connector.Hint(err); {
 	case err == nil:
 		return exitFine
 	case asJSON:

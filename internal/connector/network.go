@@ -36,8 +36,8 @@ func unreachable(err error) bool {
 	return ok && e.Lasting()
 }
 
-// hintOf is what an error says a person can do; empty where it says nothing.
-func hintOf(err error) string {
+// Hint is what an error says a person can do; empty where it says nothing.
+func Hint(err error) string {
 	h, ok := errors.AsType[interface {
 		error
 		Hint() string

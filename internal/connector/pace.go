@@ -29,7 +29,7 @@ const (
 	firstWait   = time.Second
 	longestWait = 15 * time.Second
 	refusedWait = time.Minute // after a refusal: rate limits, rights, what is permanent
-	longestAsk  = time.Hour // a date with a wrong year would end the loop
+	longestAsk  = time.Hour   // a date with a wrong year would end the loop
 	logAgain    = 10 * time.Minute
 )
 
@@ -73,7 +73,7 @@ func (p *pace) after(ctx context.Context, err error, c classified) time.Duration
 		attrs := []slog.Attr{
 			slog.String("operation", p.what), slog.String("class", c.class), slog.Duration("delay", wait), slog.Any("err", err),
 		}
-		if hint := hintOf(err); hint != "" {
+		if hint := Hint(err); hint != "" {
 			attrs = append(attrs, slog.String("hint", hint))
 		}
 		p.log.LogAttrs(ctx, level, "failed, will try again", attrs...)

@@ -3,7 +3,6 @@ package store
 import (
 	"bufio"
 	"context"
-	"crypto/subtle"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -188,14 +187,7 @@ func (s *Store) compareSeal(ctx context.Context, key []byte) error {
 			return err
 		}
 	}
-	mine, err := derive(key, salt, "check")
-	if err != nil {
-		return err
-	}
-	if subtle.ConstantTimeCompare(mine, check) != 1 {
-		return s.otherKey()
-	}
-	return s.useKey(key, salt)
+	return s.unseal(key, salt, check)
 }
 
 // TablesVersion is the version of a tenant's tables; 0 where it has none.

@@ -79,6 +79,11 @@ func (s *Store) openSeal(ctx context.Context, key []byte) error {
 			return err
 		}
 	}
+	return s.unseal(key, salt, check)
+}
+
+// unseal takes the key into use if it is the one that the store was sealed with.
+func (s *Store) unseal(key, salt, check []byte) error {
 	mine, err := derive(key, salt, "check")
 	if err != nil {
 		return err
