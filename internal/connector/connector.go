@@ -16,6 +16,7 @@ import (
 	"github.com/matrix-connector/matrix-connector/internal/ledger"
 	"github.com/matrix-connector/matrix-connector/internal/mapping"
 	"github.com/matrix-connector/matrix-connector/internal/matrix"
+	"github.com/matrix-connector/matrix-connector/internal/request"
 	"github.com/matrix-connector/matrix-connector/internal/store"
 	"github.com/matrix-connector/matrix-connector/internal/telemetry"
 )
@@ -46,17 +47,19 @@ type Connector struct {
 	log    *slog.Logger
 	now    func() time.Time
 	vitals *vitals
-	doors  *doors // set by Run, before anything is opened
+	doors  *doors        // set by Run, before anything is opened
+	asked  chan struct{} // a command has made a request
 
 	// Set by open, in this order.
-	store   *store.Store
-	unlock  func() error
-	rules   *rules
-	ledger  *ledger.Ledger
-	account *matrix.Account
-	invites *matrix.Invites
-	mapper  *mapping.Mapper
-	out     output
+	store    *store.Store
+	unlock   func() error
+	rules    *rules
+	ledger   *ledger.Ledger
+	requests *request.Table
+	account  *matrix.Account
+	invites  *matrix.Invites
+	mapper   *mapping.Mapper
+	out      output
 
 	// noFiles is set when the platform's user may not upload: attachments stay wanted.
 	noFiles atomic.Bool
@@ -73,7 +76,7 @@ func New(c Config) (*Connector, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Connector{config: c, log: c.Log, now: c.Now, vitals: newVitals(c.Now, c.Metrics, c.Settings.Secrets())}, nil
+	return &Connector{config: c, log: c.Log, now: c.Now, vitals: newVitals(c.Now, c.Metrics, c.Settings.Secrets()), asked: make(chan struct{}, 1)}, nil
 }
 
 // Run opens everything, works until ctx ends, and closes everything in reverse. It
@@ -164,6 +167,10 @@ func (c *Connector) open(ctx context.Context) (err error) {
 	})
 	if err := c.ledger.Open(ctx); err != nil {
 		return fmt.Errorf("open ledger: %w", err)
+	}
+	c.requests = request.New(c.store, c.now)
+	if err := c.requests.Open(ctx); err != nil {
+		return err
 	}
 	if err := c.ledger.Reconsider(ctx); err != nil {
 		return fmt.Errorf("apply settings to the ledger: %w", err)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/matrix-connector/matrix-connector/internal/ledger"
 	"github.com/matrix-connector/matrix-connector/internal/mapping"
+	"github.com/matrix-connector/matrix-connector/internal/request"
 	"github.com/matrix-connector/matrix-connector/internal/stix"
 	"github.com/matrix-connector/matrix-connector/internal/store"
 )
@@ -39,6 +40,19 @@ func NewPinger(l *ledger.Ledger, platform pinged) *Pinger {
 }
 
 func (p *Pinger) Ping(ctx context.Context) error { return p.p.ping(ctx) }
+
+// Requests carries requests out for tests: one turn at a time.
+type Requests struct{ q *requests }
+
+func NewRequests(t *request.Table, carriers map[request.Kind]func(context.Context, request.Request) (bool, error)) *Requests {
+	q := &requests{table: t, log: slog.New(slog.DiscardHandler), carriers: map[request.Kind]carrier{}}
+	for k, c := range carriers {
+		q.carriers[k] = c
+	}
+	return &Requests{q}
+}
+
+func (r *Requests) Turn(ctx context.Context) (more bool, err error) { return r.q.turn(ctx) }
 
 func ForeignRoom(f stix.Found, room, key string) bool   { return foreignRoom(f, room, key) }
 func ForeignPerson(f stix.Found, user, key string) bool { return foreignPerson(f, user, key) }

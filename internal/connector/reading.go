@@ -11,6 +11,7 @@ import (
 
 	"github.com/matrix-connector/matrix-connector/internal/ledger"
 	"github.com/matrix-connector/matrix-connector/internal/matrix"
+	"github.com/matrix-connector/matrix-connector/internal/request"
 )
 
 var _ matrix.Journal = (*ledger.Ledger)(nil)
@@ -51,7 +52,7 @@ func (c *Connector) read(ctx context.Context, caughtUp context.CancelFunc) error
 		files: c.rules.files, off: c.noFiles.Load, vitals: c.vitals,
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	loops := []*loop{c.loop("fill", fill.turn), c.loop("fetch", fetch.turn)}
+	loops := []*loop{c.loop("fill", fill.turn), c.loop("fetch", fetch.turn), c.requestLoop(c.carriers())}
 	if c.config.Output != "" && !c.config.Follow {
 		loops = append(loops, c.loop("sync", (&ending{connector: c, done: caughtUp}).turn))
 	} else {
@@ -78,6 +79,9 @@ func (c *Connector) read(ctx context.Context, caughtUp context.CancelFunc) error
 	}
 	return group.Wait()
 }
+
+// carriers are the requests that can be carried out while the account is open.
+func (c *Connector) carriers() map[request.Kind]carrier { return map[request.Kind]carrier{} }
 
 func (c *Connector) loop(name string, turn func(context.Context) (bool, error)) *loop {
 	return &loop{name: name, ledger: c.ledger, log: c.log, now: c.now, vitals: c.vitals, calm: calm, turn: turn}

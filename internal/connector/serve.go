@@ -82,10 +82,24 @@ func (d *doors) socket(ctx context.Context) {
 	stop := d.stop
 	d.stop = func() { cancel(); stop() }
 	d.work.Go(func() {
-		if err := status.Serve(ctx, l, d.handler); err != nil && ctx.Err() == nil {
+		if err := status.Serve(ctx, l, d.withWake()); err != nil && ctx.Err() == nil {
 			log.ErrorContext(ctx, "the control socket is closed", slog.Any("err", err))
 		}
 	})
+}
+
+// wakePath is what a command posts to when it has made a request.
+const wakePath = "/wake"
+
+// withWake is what the socket serves: what the port does, and being woken.
+func (d *doors) withWake() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST "+wakePath, func(w http.ResponseWriter, _ *http.Request) {
+		d.connector.call()
+		w.WriteHeader(http.StatusNoContent)
+	})
+	mux.Handle("/", d.handler)
+	return mux
 }
 
 // close closes the doors, and waits for those who still ask.

@@ -160,7 +160,7 @@ func partyOf(name string, err error) party {
 		return atStore
 	}
 	switch name {
-	case opSync, opLogIn, "fill", "fetch", "invite":
+	case opSync, opLogIn, "fill", "fetch", "invite", "request":
 		return atHomeserver
 	case opStart:
 		return atStore
