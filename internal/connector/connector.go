@@ -54,8 +54,8 @@ type Connector struct {
 	store    *store.Store
 	unlock   func() error
 	rules    *rules
-	ledger   *ledger.Ledger
 	requests *request.Table
+	ledger   *ledger.Ledger
 	account  *matrix.Account
 	invites  *matrix.Invites
 	mapper   *mapping.Mapper
@@ -158,6 +158,10 @@ func (c *Connector) open(ctx context.Context) (err error) {
 	if err := c.alone(ctx); err != nil {
 		return err
 	}
+	c.requests = request.New(c.store, c.now)
+	if err := c.requests.Open(ctx); err != nil {
+		return err
+	}
 	c.doors.socket(ctx)
 	c.rules = newRules(s, c.now())
 	start, _ := c.rules.since(s.Matrix.ImportStartDate)
@@ -167,10 +171,6 @@ func (c *Connector) open(ctx context.Context) (err error) {
 	})
 	if err := c.ledger.Open(ctx); err != nil {
 		return fmt.Errorf("open ledger: %w", err)
-	}
-	c.requests = request.New(c.store, c.now)
-	if err := c.requests.Open(ctx); err != nil {
-		return err
 	}
 	if err := c.ledger.Reconsider(ctx); err != nil {
 		return fmt.Errorf("apply settings to the ledger: %w", err)

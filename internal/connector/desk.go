@@ -2,6 +2,7 @@ package connector
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -32,11 +33,13 @@ func OpenDesk(ctx context.Context, s *config.Config, now func() time.Time) (*Des
 	if d.store, err = store.Open(ctx, store.Config{Path: s.Matrix.StorePath, Key: []byte(s.Matrix.StoreKey.Reveal())}); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	d.Table = request.New(d.store, now)
-	if err := d.Open(ctx); err != nil {
-		_ = d.store.Close() // the first error is the one that counts
-		return nil, err
+	if err := request.Ready(ctx, d.store); err != nil {
+		if errors.Is(err, request.ErrTables) {
+			err = &UnseenError{Path: s.Matrix.StorePath, Older: true}
+		}
+		return nil, errors.Join(err, d.store.Close())
 	}
+	d.Table = request.New(d.store, now)
 	return d, nil
 }
 

@@ -37,8 +37,21 @@ var upgrades = sync.OnceValue(func() dbutil.UpgradeTable {
 	return dbutil.BuildUpgradeTable().WithFSPath(schema, "schema").Finish()
 })
 
+// ErrTables is a store that has no table of requests yet, or an older one.
+var ErrTables = errors.New("the store has no requests of this version")
+
+// Ready reports whether requests can be made in a store, [ErrTables] when no connector
+// of this version has opened it: only one process may do that.
+func Ready(ctx context.Context, s *store.Store) error {
+	version, err := s.TablesVersion(ctx, "request_version", upgrades())
+	if err == nil && version < len(upgrades()) {
+		err = ErrTables
+	}
+	return err
+}
+
 // Open makes the table or brings it to its newest version, and forgets requests that
-// ended long ago.
+// ended long ago. The caller holds the lock of the store.
 func (t *Table) Open(ctx context.Context) error {
 	if err := t.store.Tables(ctx, "request_version", upgrades()); err != nil {
 		return fmt.Errorf("open requests: %w", err)

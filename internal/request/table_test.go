@@ -35,8 +35,11 @@ func newScene(t *testing.T) *scene {
 			t.Error(err)
 		}
 	})
+	if err := request.Ready(s.ctx, file); !errors.Is(err, request.ErrTables) {
+		t.Fatalf("before it was opened: %v", err)
+	}
 	s.Table = request.New(file, func() time.Time { return s.now })
-	if err := s.Open(s.ctx); err != nil {
+	if err := errors.Join(s.Open(s.ctx), request.Ready(s.ctx, file)); err != nil {
 		t.Fatal(err)
 	}
 	return s
