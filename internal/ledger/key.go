@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"go.mau.fi/util/dbutil"
+	"maunium.net/go/mautrix/id"
 
 	"github.com/matrix-connector/matrix-connector/internal/timeline"
 )
@@ -97,4 +98,27 @@ func (l *Ledger) Waiting(ctx context.Context, limit int) ([]timeline.Undecrypted
 		return l.Waiting(ctx, limit)
 	}
 	return waiting, nil
+}
+
+// Needed lists sessions that undecrypted events wait for, in the order of session and room,
+// from the one after after on. A key of theirs would help.
+func (l *Ledger) Needed(ctx context.Context, after timeline.KeyNeed, limit int) (needed []timeline.KeyNeed, err error) {
+	err = l.each(ctx, func(row dbutil.Scannable) error {
+		var n timeline.KeyNeed
+		if err := row.Scan(&n.Room, &n.Session); err != nil {
+			return err
+		}
+		needed = append(needed, n)
+		return nil
+	}, `SELECT r.room, e.session FROM (SELECT DISTINCT session, room FROM ledger_event WHERE session <> '' AND session >= ? AND `+retryable+`) e
+		CROSS JOIN ledger_room r ON r.id = e.room WHERE (e.session, r.room) > (?, ?) ORDER BY e.session, r.room LIMIT ?+0`,
+		after.Session, after.Session, after.Room, limit)
+	return needed, wrap("list needed keys", err)
+}
+
+// AwaitsKey reports whether an undecrypted event waits for a key of the session.
+func (l *Ledger) AwaitsKey(ctx context.Context, room id.RoomID, session id.SessionID) (waits bool, err error) {
+	err = l.queryRow(ctx, `SELECT EXISTS (SELECT 1 FROM ledger_event WHERE session = ? AND room = (SELECT id FROM ledger_room WHERE room = ?) AND `+
+		retryable+")", session, room).Scan(&waits)
+	return waits, wrap("look for waiting events", err)
 }

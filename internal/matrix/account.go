@@ -27,6 +27,13 @@ type Config struct {
 	// other client uses.
 	AccessToken string
 	DeviceName  string // shown to people in their device lists
+	// RecoveryKey opens the account's secret storage: its recovery key, or the security
+	// phrase. With it the device is signed, and the key backup opened. Empty: none.
+	RecoveryKey string
+	// GiveRecoveryKey hands over the recovery key of an identity that is made because the
+	// account has none, and no RecoveryKey is set. It must not return nil before somebody
+	// has it for good. nil: no identity is made then.
+	GiveRecoveryKey func(key string) error
 
 	Store   *store.Store
 	Journal Journal
@@ -92,6 +99,12 @@ type Account struct {
 	// acting is what the account acts with; set by Open, replaced by a new login
 	// (under syncing), read by everybody. Of a replaced one only the token differs.
 	acting atomic.Pointer[credentials]
+
+	securing sync.Mutex // held by Secure and Backup
+	// told and toldBackup, guarded by securing: the standing was logged since the start.
+	told, toldBackup bool
+
+	seeded atomic.Bool // the searches for keys were listed since the start
 
 	syncing    sync.Mutex // held by Sync and Open
 	uploadAt   time.Time  // guarded by syncing: last upload of one-time keys

@@ -34,6 +34,14 @@ func (c *counter) Known(context.Context, id.RoomID, []id.EventID) (map[id.EventI
 	return nil, nil
 }
 func (c *counter) Newest(context.Context, id.RoomID) (id.EventID, error) { return "", nil }
+func (c *counter) Needed(context.Context, timeline.KeyNeed, int) ([]timeline.KeyNeed, error) {
+	return nil, nil
+}
+
+func (c *counter) AwaitsKey(context.Context, id.RoomID, id.SessionID) (bool, error) {
+	return false, nil
+}
+
 func (c *counter) Waiting(context.Context, int) ([]timeline.Undecrypted, error) {
 	return nil, nil
 }

@@ -152,6 +152,9 @@ func (a *Account) decrypt(ctx context.Context, m *machine, out *timeline.Event, 
 				return nil, err
 			}
 		}
+		if no.Reason.Retryable() {
+			return no, a.seek(ctx, out.Room, no.Session)
+		}
 		return no, nil
 	}
 	out.Type = plain.Type.Type

@@ -1,7 +1,6 @@
 package matrix
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -67,6 +66,10 @@ type guard struct {
 	// renew names the device whose Olm session is to be made anew: the machine is told
 	// that there is none.
 	renew id.SenderKey
+	// taking is set while keys are taken in, as opposed to used.
+	taking bool
+	// vouched are the sessions for which somebody who may answers, of the keys in hand.
+	vouched map[sessionPlace]bool
 	// rows are the store, for statements that run for every event.
 	rows       *store.Store
 	sessions   sessionCache
@@ -97,11 +100,9 @@ func note[T any](ctx context.Context, call string, value T, err error) (T, error
 // any m.forwarded_room_key from anybody, and the row of a session is found by its
 // id alone, so that such a key could move a session to another room or replace its
 // ratchet by a bogus one. Hence:
-//   - a forwarded key for a session that is not known is refused: the bot asks
-//     nobody for keys (Matrix C-S API, "Key requests": only requested ones count);
-//   - both ratchets must give the same key at the later of their first indexes. That
-//     lets a genuine copy with an earlier index in, from wherever it comes;
-//   - who shared a session first stays its owner, whoever sends a copy later;
+//   - a forwarded key counts where it was asked for (Matrix C-S API, "Key requests") and
+//     comes from somebody who may give it (see mayForward);
+//   - of two copies of a session the better one is kept, see [weigh];
 //   - a session that is known in another room stays there, and gets a row beside it
 //     in the new one: whoever is in a room can send its keys on under another room's
 //     name, before the owner does, and must not keep the owner's key out.
@@ -118,23 +119,23 @@ func (g *guard) PutGroupSession(ctx context.Context, s *crypto.InboundGroupSessi
 			return noted(ctx, "read group session", err)
 		}
 	}
-	refused := ""
-	switch {
-	case old == nil && s.KeySource == id.KeySourceForward:
-		refused = "forwarded without being asked for"
-	case old != nil && !sameRatchet(old, s):
-		refused = "another ratchet than the known one"
+	vouched := g.vouched[sessionPlace{s.RoomID, s.ID()}]
+	if s.KeySource == id.KeySourceForward && !vouched {
+		if vouched, err = g.mayForward(ctx, s); err != nil {
+			return err
+		}
 	}
+	kept, refused := weigh(old, s, vouched)
 	if refused != "" {
 		g.log.WarnContext(ctx, "megolm session refused", slog.String("reason", refused),
 			slog.String("room_id", s.RoomID.String()), slog.String("session_id", s.ID().String()),
 			slog.String("sender", s.SourceUser.String()))
 		return fmt.Errorf("%w: %s", errKeyRefused, refused)
 	}
-	if old != nil && old.KeySource == id.KeySourceDirect {
-		s.SenderKey, s.SigningKey = old.SenderKey, old.SigningKey
+	if kept == nil {
+		return nil
 	}
-	return noted(ctx, "put group session", at.PutGroupSession(ctx, s))
+	return noted(ctx, "put group session", at.PutGroupSession(ctx, kept))
 }
 
 // beside is where sessions of a room stand that are known in another one as well:
@@ -167,16 +168,13 @@ func (g *guard) sessionAnywhere(ctx context.Context, session id.SessionID) (*cry
 	return s, room, err
 }
 
-// sameRatchet reports whether two sessions give the same key at the later of their
-// first indexes, so that one is an earlier or later copy of the other.
-func sameRatchet(a, b *crypto.InboundGroupSession) bool {
-	at := max(a.Internal.FirstKnownIndex(), b.Internal.FirstKnownIndex())
-	x, errX := a.Internal.Export(at)
-	y, errY := b.Internal.Export(at)
-	return errX == nil && errY == nil && bytes.Equal(x, y)
-}
-
+// GetGroupSession gives the session of an event. While keys are taken in there is none:
+// the library would compare the copies by their indexes alone, and store a bogus ratchet
+// as the owner's word. That is for PutGroupSession to decide, which sees both.
 func (g *guard) GetGroupSession(ctx context.Context, room id.RoomID, session id.SessionID) (*crypto.InboundGroupSession, error) {
+	if g.taking {
+		return nil, nil
+	}
 	s, err := g.sessions.get(room, session), error(nil)
 	if s == nil {
 		if s, err = g.storedSession(ctx, room, session); s != nil && err == nil {

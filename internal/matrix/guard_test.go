@@ -159,6 +159,21 @@ func (d *den) lateKey() (first id.EventID, in *crypto.InboundGroupSession) {
 	return first, in
 }
 
+// bogusRatchet is a session under its own id with another ratchet. The export format is
+// version, index, ratchet, and the Ed25519 key of which the session's id is made: everybody
+// in the room knows that.
+func bogusRatchet(t *testing.T, export string) string {
+	t.Helper()
+	raw, err := base64.RawStdEncoding.DecodeString(export)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 5; i < 5+128; i++ {
+		raw[i] ^= 0x5a
+	}
+	return base64.RawStdEncoding.EncodeToString(raw)
+}
+
 func TestABogusRatchetDoesNotReplaceAGoodOne(t *testing.T) {
 	d := newDen(t)
 	first, in := d.lateKey()
@@ -167,16 +182,7 @@ func TestABogusRatchetDoesNotReplaceAGoodOne(t *testing.T) {
 	if u, ok := d.undecrypted(first); !ok || u.Reason != timeline.ReasonUnknownIndex {
 		t.Fatalf("first message: %+v, %v", u, ok)
 	}
-	// The export format: version, index, ratchet, Ed25519 key, of which the session's
-	// id is made. Everybody in the room knows the id.
-	raw, err := base64.RawStdEncoding.DecodeString(d.export(in))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := 5; i < 5+128; i++ {
-		raw[i] ^= 0x5a
-	}
-	d.sends(d.mallory, event.ToDeviceForwardedRoomKey, d.forward(in, d.room, base64.RawStdEncoding.EncodeToString(raw)))
+	d.sends(d.mallory, event.ToDeviceForwardedRoomKey, d.forward(in, d.room, bogusRatchet(t, d.export(in))))
 	d.say(d.alice, d.room, "two")
 	d.catchUp(d.account)
 	if diff := cmp.Diff([]string{"one", "two"}, d.said()); diff != "" {

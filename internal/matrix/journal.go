@@ -24,4 +24,9 @@ type Journal interface {
 	// Waiting lists undecrypted events whose session has a key reference recorded
 	// since their last attempt, oldest first.
 	Waiting(ctx context.Context, limit int) ([]timeline.Undecrypted, error)
+	// Needed lists sessions that undecrypted events wait for, in the order of session and
+	// room, from the one after after on.
+	Needed(ctx context.Context, after timeline.KeyNeed, limit int) ([]timeline.KeyNeed, error)
+	// AwaitsKey reports whether an undecrypted event waits for a key of the session.
+	AwaitsKey(ctx context.Context, room id.RoomID, session id.SessionID) (bool, error)
 }

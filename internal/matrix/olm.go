@@ -93,6 +93,8 @@ func (a *Account) handle(ctx context.Context, m *machine, evt *event.Event) (ok 
 				slog.String("stack", string(debug.Stack())))
 		}
 	}()
+	m.guard.taking = true
+	defer func() { m.guard.taking = false }()
 	m.olm.HandleToDeviceEvent(ctx, evt)
 	return true
 }

@@ -31,6 +31,14 @@ func (*blank) Known(context.Context, id.RoomID, []id.EventID) (map[id.EventID]bo
 	return nil, nil
 }
 func (*blank) Newest(context.Context, id.RoomID) (id.EventID, error) { return "", nil }
+func (*blank) Needed(context.Context, timeline.KeyNeed, int) ([]timeline.KeyNeed, error) {
+	return nil, nil
+}
+
+func (*blank) AwaitsKey(context.Context, id.RoomID, id.SessionID) (bool, error) {
+	return false, nil
+}
+
 func (*blank) Waiting(context.Context, int) ([]timeline.Undecrypted, error) {
 	return nil, nil
 }

@@ -1,6 +1,7 @@
 package matrix_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -182,6 +183,21 @@ func (s *scene) undecrypted(e id.EventID) (timeline.Undecrypted, bool) {
 	return timeline.Undecrypted{}, false
 }
 
+// retry reads all that late keys open.
+func (s *scene) retry(a *matrix.Account) {
+	s.t.Helper()
+	for range 100 {
+		n, err := a.RetryPage(s.t.Context(), 10)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if n == 0 {
+			return
+		}
+	}
+	s.t.Fatal("late keys are never worked off")
+}
+
 // exec changes the store behind the account's back.
 func (s *scene) exec(query string, args ...any) {
 	s.t.Helper()
@@ -318,21 +334,69 @@ func (d *diary) Newest(ctx context.Context, room id.RoomID) (id.EventID, error) 
 	return newest, err
 }
 
+func (d *diary) Needed(ctx context.Context, after timeline.KeyNeed, most int) ([]timeline.KeyNeed, error) {
+	waiting, _, err := d.unread(ctx)
+	seen := map[timeline.KeyNeed]bool{}
+	var out []timeline.KeyNeed
+	for _, u := range waiting {
+		n := timeline.KeyNeed{Room: u.Event.Room, Session: u.Session}
+		if u.Reason.Retryable() && !seen[n] && cmpNeeds(n, after) > 0 {
+			seen[n] = true
+			out = append(out, n)
+		}
+	}
+	slices.SortFunc(out, cmpNeeds)
+	return out[:min(most, len(out))], err
+}
+
+func cmpNeeds(a, b timeline.KeyNeed) int {
+	return cmp.Or(strings.Compare(string(a.Session), string(b.Session)), strings.Compare(string(a.Room), string(b.Room)))
+}
+
+func (d *diary) AwaitsKey(ctx context.Context, room id.RoomID, session id.SessionID) (bool, error) {
+	waiting, _, err := d.unread(ctx)
+	for _, u := range waiting {
+		if u.Event.Room == room && u.Session == session && u.Reason.Retryable() {
+			return true, err
+		}
+	}
+	return false, err
+}
+
 func (d *diary) Waiting(ctx context.Context, most int) ([]timeline.Undecrypted, error) {
-	all, err := d.all(ctx)
+	waiting, due, err := d.unread(ctx)
 	if err != nil {
 		return nil, err
 	}
-	waiting := map[id.EventID]timeline.Undecrypted{}
-	due := map[id.EventID]bool{}
+	var out []timeline.Undecrypted
+	for e, u := range waiting {
+		if due[e] && len(out) < most {
+			out = append(out, u)
+		}
+	}
+	slices.SortFunc(out, func(a, b timeline.Undecrypted) int { return strings.Compare(string(a.Event.ID), string(b.Event.ID)) })
+	return out, nil
+}
+
+// unread are the events that could not be decrypted so far, and those of them whose key
+// came since their last attempt.
+func (d *diary) unread(ctx context.Context) (waiting map[id.EventID]timeline.Undecrypted, due map[id.EventID]bool, err error) {
+	all, err := d.all(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	waiting, due = map[id.EventID]timeline.Undecrypted{}, map[id.EventID]bool{}
 	for _, b := range all {
 		for _, u := range b.Undecrypted {
 			waiting[u.Event.ID] = u
 		}
 		for _, r := range b.Retried {
 			delete(due, r.ID)
-			if r.Readable {
+			if u := waiting[r.ID]; r.Readable {
 				delete(waiting, r.ID)
+			} else if r.Reason != "" {
+				u.Reason = r.Reason
+				waiting[r.ID] = u
 			}
 		}
 		for _, k := range b.Keys {
@@ -343,14 +407,7 @@ func (d *diary) Waiting(ctx context.Context, most int) ([]timeline.Undecrypted, 
 			}
 		}
 	}
-	var out []timeline.Undecrypted
-	for e, u := range waiting {
-		if due[e] && len(out) < most {
-			out = append(out, u)
-		}
-	}
-	slices.SortFunc(out, func(a, b timeline.Undecrypted) int { return strings.Compare(string(a.Event.ID), string(b.Event.ID)) })
-	return out, nil
+	return waiting, due, nil
 }
 
 // logBook keeps what was logged.

@@ -69,6 +69,12 @@ type KeyRef struct {
 	Withheld string
 }
 
+// KeyNeed names a Megolm session whose key is missing.
+type KeyNeed struct {
+	Room    id.RoomID
+	Session id.SessionID
+}
+
 // Retried is the outcome of one more attempt on an undecrypted event: it became
 // readable (then it also stands in Batch.Events), or it has a new reason.
 type Retried struct {

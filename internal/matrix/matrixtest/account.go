@@ -25,6 +25,9 @@ type user struct {
 	master, selfSigning, userSigning json.RawMessage
 	keysChanged                      int64 // stream position of the last change of any key
 
+	backup  *backupStore // the newest one
+	backups int          // made so far
+
 	script *script
 	held   []heldMessage
 	hold   map[string]bool // to-device types held back

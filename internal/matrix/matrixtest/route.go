@@ -5,40 +5,42 @@ type Endpoint string
 
 // The endpoints.
 const (
-	Versions       Endpoint = "versions"
-	WellKnown      Endpoint = "well_known"
-	LoginFlows     Endpoint = "login_flows"
-	Login          Endpoint = "login"
-	Whoami         Endpoint = "whoami"
-	Logout         Endpoint = "logout"
-	Filter         Endpoint = "filter"
-	Sync           Endpoint = "sync"
-	Messages       Endpoint = "messages"
-	GetEvent       Endpoint = "event"
-	GetState       Endpoint = "state"
-	SendEvent      Endpoint = "send"
-	SendState      Endpoint = "send_state"
-	Join           Endpoint = "join"
-	Leave          Endpoint = "leave"
-	Invite         Endpoint = "invite"
-	CreateRoom     Endpoint = "create_room"
-	Members        Endpoint = "members"
-	Alias          Endpoint = "alias"
-	Profile        Endpoint = "profile"
-	AccountData    Endpoint = "account_data"
-	Devices        Endpoint = "devices"
-	KeysUpload     Endpoint = "keys_upload"
-	KeysQuery      Endpoint = "keys_query"
-	KeysClaim      Endpoint = "keys_claim"
-	KeysChanges    Endpoint = "keys_changes"
-	KeysSigning    Endpoint = "keys_device_signing"
-	KeysSignatures Endpoint = "keys_signatures"
-	ToDevice       Endpoint = "send_to_device"
-	MediaDownload  Endpoint = "media_download"
-	MediaLegacy    Endpoint = "media_legacy"
-	MediaUpload    Endpoint = "media_upload"
-	MediaConfig    Endpoint = "media_config"
-	CDN            Endpoint = "cdn"
+	Versions        Endpoint = "versions"
+	WellKnown       Endpoint = "well_known"
+	LoginFlows      Endpoint = "login_flows"
+	Login           Endpoint = "login"
+	Whoami          Endpoint = "whoami"
+	Logout          Endpoint = "logout"
+	Filter          Endpoint = "filter"
+	Sync            Endpoint = "sync"
+	Messages        Endpoint = "messages"
+	GetEvent        Endpoint = "event"
+	GetState        Endpoint = "state"
+	SendEvent       Endpoint = "send"
+	SendState       Endpoint = "send_state"
+	Join            Endpoint = "join"
+	Leave           Endpoint = "leave"
+	Invite          Endpoint = "invite"
+	CreateRoom      Endpoint = "create_room"
+	Members         Endpoint = "members"
+	Alias           Endpoint = "alias"
+	Profile         Endpoint = "profile"
+	AccountData     Endpoint = "account_data"
+	Devices         Endpoint = "devices"
+	KeysUpload      Endpoint = "keys_upload"
+	KeysQuery       Endpoint = "keys_query"
+	KeysClaim       Endpoint = "keys_claim"
+	KeysChanges     Endpoint = "keys_changes"
+	KeysSigning     Endpoint = "keys_device_signing"
+	KeysSignatures  Endpoint = "keys_signatures"
+	RoomKeysVersion Endpoint = "room_keys_version"
+	RoomKeys        Endpoint = "room_keys"
+	ToDevice        Endpoint = "send_to_device"
+	MediaDownload   Endpoint = "media_download"
+	MediaLegacy     Endpoint = "media_legacy"
+	MediaUpload     Endpoint = "media_upload"
+	MediaConfig     Endpoint = "media_config"
+	CDN             Endpoint = "cdn"
 )
 
 type route struct {
@@ -94,6 +96,10 @@ var routes = []route{
 	{pattern: "GET " + v3 + "keys/changes", name: KeysChanges, auth: true, handle: (*Server).keysChanges},
 	{pattern: "POST " + v3 + "keys/device_signing/upload", name: KeysSigning, auth: true, handle: (*Server).keysSigning},
 	{pattern: "POST " + v3 + "keys/signatures/upload", name: KeysSignatures, auth: true, handle: (*Server).keysSignatures},
+	{pattern: "GET " + v3 + "room_keys/version", name: RoomKeysVersion, auth: true, handle: (*Server).backupVersion},
+	{pattern: "POST " + v3 + "room_keys/version", name: RoomKeysVersion, auth: true, handle: (*Server).makeBackup},
+	{pattern: "PUT " + v3 + "room_keys/keys", name: RoomKeys, auth: true, handle: (*Server).putKeys},
+	{pattern: "GET " + v3 + "room_keys/keys/{room}/{session}", name: RoomKeys, auth: true, handle: (*Server).getKey},
 	{pattern: "PUT " + v3 + "sendToDevice/{type}/{txn}", name: ToDevice, auth: true, handle: (*Server).sendToDevice},
 	{pattern: "GET /_matrix/client/v1/media/download/{server}/{media}", name: MediaDownload, auth: true, handle: (*Server).download},
 	{pattern: "GET /_matrix/client/v1/media/download/{server}/{media}/{name}", name: MediaDownload, auth: true, handle: (*Server).download},

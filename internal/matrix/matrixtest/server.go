@@ -30,6 +30,9 @@ type Options struct {
 	// TimelineCap is the most events a room that a /sync shows, whatever its filter
 	// asks for; 0 is no such bound.
 	TimelineCap int
+	// IdentityAuth are the flows that even a first cross-signing identity takes, as before
+	// MSC3967 (m.login.password) and where a browser is wanted; nil: none.
+	IdentityAuth []string
 }
 
 // Server is a homeserver for tests. It is safe for concurrent use.
@@ -216,7 +219,7 @@ func (s *Server) nextSerial() int64 {
 // guardPath refuses paths that a client should never form, before the router
 // tidies them up.
 func (s *Server) guardPath(w http.ResponseWriter, r *http.Request) {
-	p := r.URL.Path
+	p := r.URL.EscapedPath() // session ids and key ids hold slashes of their own
 	if strings.Contains(p, "/../") || strings.Contains(p, "/./") || strings.HasSuffix(p, "/..") || strings.Contains(p, "//") {
 		s.violate("path climbs: %s", r.URL.EscapedPath())
 		writeError(w, http.StatusBadRequest, "M_INVALID_PARAM", "odd path")

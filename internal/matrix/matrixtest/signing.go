@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"slices"
 
+	"maunium.net/go/mautrix"
+	"maunium.net/go/mautrix/crypto/signatures"
 	"maunium.net/go/mautrix/id"
 )
 
@@ -19,6 +22,7 @@ func (s *Server) keysSigning(c *call) {
 		Auth        *struct {
 			Type     string `json:"type"`
 			Password string `json:"password"`
+			Session  string `json:"session"`
 		} `json:"auth"`
 	}
 	if !s.decode(c, &req) {
@@ -28,11 +32,23 @@ func (s *Server) keysSigning(c *call) {
 	defer s.mu.Unlock()
 	// Client-server API since v1.11 (MSC3967): the first upload needs no further
 	// authentication, a replacement does.
-	if c.user.master != nil && (req.Auth == nil || req.Auth.Type != "m.login.password" || req.Auth.Password != c.user.password) {
-		writeJSON(c.w, http.StatusUnauthorized, map[string]any{
-			"session": "uia", "params": struct{}{},
-			"flows": []map[string]any{{"stages": []string{"m.login.password"}}},
-		})
+	flows := s.opts.IdentityAuth
+	if c.user.master != nil {
+		s.violateLocked("an identity that exists is replaced: %s", c.user.id)
+		flows = []string{"m.login.password"}
+	}
+	if len(flows) > 0 && !(req.Auth != nil && slices.Contains(flows, req.Auth.Type) && req.Auth.Type == "m.login.password" &&
+		req.Auth.Password == c.user.password && req.Auth.Session == "uia") {
+		var offered []map[string]any
+		for _, f := range flows {
+			offered = append(offered, map[string]any{"stages": []string{f}})
+		}
+		writeJSON(c.w, http.StatusUnauthorized, map[string]any{"session": "uia", "params": struct{}{}, "flows": offered})
+		return
+	}
+	if err := s.checkIdentity(c.user.id, req.Master, req.SelfSigning, req.UserSigning); err != nil {
+		s.violateLocked("cross-signing keys of %s: %v", c.user.id, err)
+		c.fail(http.StatusBadRequest, "M_INVALID_SIGNATURE", err.Error())
 		return
 	}
 	if req.Master != nil {
@@ -46,6 +62,40 @@ func (s *Server) keysSigning(c *call) {
 	}
 	c.user.keysChanged = s.step()
 	c.empty()
+}
+
+// ResetIdentity takes an account's cross-signing keys away, as its owner can from another
+// client; what they have signed stays signed by nobody.
+func (s *Server) ResetIdentity(uid id.UserID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u := s.account(uid)
+	u.master, u.selfSigning, u.userSigning = nil, nil, nil
+	u.keysChanged = s.step()
+}
+
+// ShowSelfSigning shows something else as an account's self-signing key, as a hostile
+// homeserver can.
+func (s *Server) ShowSelfSigning(uid id.UserID, text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.account(uid).selfSigning = json.RawMessage(text)
+	s.account(uid).keysChanged = s.step()
+}
+
+// checkIdentity looks at what a server looks at: the master key has signed the others.
+func (s *Server) checkIdentity(uid id.UserID, master json.RawMessage, others ...json.RawMessage) error {
+	var m mautrix.CrossSigningKeys
+	if err := json.Unmarshal(master, &m); err != nil || m.UserID != uid || len(m.Keys) != 1 {
+		return errors.New("no master key")
+	}
+	for _, raw := range others {
+		ok, err := signatures.VerifySignatureJSON(raw, uid, m.FirstKey().String(), m.FirstKey())
+		if err != nil || !ok {
+			return errors.New("a key is not signed by the master key")
+		}
+	}
+	return nil
 }
 
 func (s *Server) keysSignatures(c *call) {
