@@ -171,7 +171,7 @@ func (a *Account) decrypt(ctx context.Context, m *machine, out *timeline.Event, 
 // the errors of the Megolm layer). What is not known may be cured by another key.
 func undecrypted(err error) (timeline.UndecryptedReason, string) {
 	if refusal, ok := errors.AsType[*event.RoomKeyWithheldEventContent](err); ok {
-		return timeline.ReasonWithheld, string(refusal.Code)
+		return timeline.ReasonWithheld, withheldCode(refusal.Code)
 	}
 	_, syntax := errors.AsType[*json.SyntaxError](err)
 	_, shape := errors.AsType[*json.UnmarshalTypeError](err)

@@ -89,6 +89,12 @@ type Invitation struct {
 	told     bool
 }
 
+// MayInvite reports whether somebody's invites are accepted: they may also share a room's
+// history with the bot, and verify it.
+func (v *Invites) MayInvite(sender id.UserID) bool {
+	return slices.ContainsFunc(v.from, func(p senderPattern) bool { return p.match(sender) })
+}
+
 // Pending lists the invites that are neither accepted nor withdrawn, oldest first.
 func (v *Invites) Pending(ctx context.Context) ([]Invitation, error) { return v.account.pending(ctx) }
 
@@ -134,7 +140,7 @@ func (v *Invites) welcome(p Invitation) bool {
 		return false
 	}
 	for _, sender := range p.Senders {
-		if !slices.ContainsFunc(v.from, func(f senderPattern) bool { return f.match(sender) }) {
+		if !v.MayInvite(sender) {
 			return false
 		}
 	}

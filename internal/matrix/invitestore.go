@@ -27,8 +27,20 @@ func (a *Account) storeInvites(ctx context.Context, r *response) error {
 			}
 		}
 	}
+	for _, n := range r.Left {
+		if _, err := a.store.DB().Exec(ctx, "DELETE FROM matrix_inviter WHERE room_id=$1", n.Room); err != nil {
+			return fmt.Errorf("forget who invited: %w", err)
+		}
+	}
 	for _, inv := range r.Invited {
 		senders, alias := a.readInvite(inv)
+		for _, sender := range senders {
+			// It outlasts the join: a room history bundle counts if it comes from one of them.
+			if _, err := a.store.DB().Exec(ctx, "INSERT INTO matrix_inviter (room_id, sender, at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+				inv.Room, sender, a.received().UnixMilli()); err != nil {
+				return fmt.Errorf("record who invited: %w", err)
+			}
+		}
 		list, err := json.Marshal(senders)
 		if err != nil {
 			return fmt.Errorf("record invite: %w", err)

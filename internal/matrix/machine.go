@@ -20,6 +20,8 @@ type machine struct {
 	olm   *crypto.OlmMachine
 	guard *guard
 	keys  []timeline.KeyRef // of the current transaction
+	// offer is the room history bundle that the to-device message in hand held.
+	offer *event.RoomKeyBundleEventContent
 	// outdated is set when the machine remembers what has changed in the database: it
 	// is made again after the commit.
 	outdated bool
@@ -58,6 +60,7 @@ func (a *Account) loadMachine(ctx context.Context) (*machine, error) {
 	m.olm.SessionReceived = func(_ context.Context, room id.RoomID, session id.SessionID, first uint32) {
 		m.keys = append(m.keys, timeline.KeyRef{Room: room, Session: session, FirstIndex: first})
 	}
+	m.olm.OnRoomKeyBundle = func(_ context.Context, offer *event.RoomKeyBundleEventContent) { m.offer = offer }
 	if err := m.olm.Load(ctx); err != nil {
 		return nil, fmt.Errorf("read olm account: %w", err)
 	}

@@ -15,8 +15,6 @@ import (
 	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
-
-	"github.com/matrix-connector/matrix-connector/internal/timeline"
 )
 
 // failedKept is how many failed Olm messages of one sender are kept: anybody can
@@ -65,6 +63,7 @@ func (a *Account) toDeviceOne(ctx context.Context, m *machine, raw json.RawMessa
 	}
 	calls := callsOf(ctx)
 	calls.nextMessage()
+	m.offer = nil
 	if !a.handle(ctx, m, evt) {
 		return a.failedOlm(ctx, e.Sender, senderKeyOf(e.Content), failedPanic)
 	}
@@ -72,10 +71,10 @@ func (a *Account) toDeviceOne(ctx context.Context, m *machine, raw json.RawMessa
 		return err
 	}
 	if refusal, ok := evt.Content.Parsed.(*event.RoomKeyWithheldEventContent); ok {
-		if refusal.SessionID != "" && refusal.RoomID != "" {
-			m.keys = append(m.keys, timeline.KeyRef{Room: refusal.RoomID, Session: refusal.SessionID, Withheld: string(refusal.Code)})
-		}
-		return nil
+		return a.withheld(ctx, m, e.Sender, refusal)
+	}
+	if m.offer != nil {
+		return a.offered(ctx, e.Sender, senderKeyOf(e.Content), m.offer)
 	}
 	if calls.looked && !calls.stored && !calls.repeated {
 		return a.failedOlm(ctx, e.Sender, senderKeyOf(e.Content), failedOlmMessage)

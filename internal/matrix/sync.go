@@ -271,6 +271,9 @@ func (a *Account) afterSync(ctx context.Context, since string, res *response) {
 	if res.Ignored > 0 {
 		a.log.WarnContext(ctx, "the account ignores users: what they say is not shown to it", slog.Int("count", res.Ignored))
 	}
+	if err := a.tellRefusals(ctx); err != nil {
+		a.log.WarnContext(ctx, "refusals of room keys not looked at", slog.Any("err", err), slog.String("class", string(Classify(err).Class)))
+	}
 	a.topUp(ctx, res, since == "")
 	if err := a.unwedge(ctx); err != nil {
 		a.log.WarnContext(ctx, "olm sessions not renewed", slog.Any("err", err), slog.String("class", string(Classify(err).Class)))
