@@ -87,7 +87,9 @@ func TestBesideARunningConnectorNothingChanges(t *testing.T) {
 	r := s.checks()
 	r.noneFails()
 	r.is(check.Login, check.OK, "with the stored device")
-	r.is(check.Device, check.Warning, string(account.DeviceID()), "not cross-signed", "MSC4153", "later version")
+	r.is(check.Device, check.Warning, string(account.DeviceID()), "not cross-signed", "no cross-signing identity", "MSC4153", "matrix-connector login")
+	r.is(check.Backup, check.Warning, "no key backup", "recovery key")
+	r.is(check.Keys, check.OK, "nobody has withheld")
 	if got := s.homeserver.DeviceIDs(s.bot); !slices.Equal(got, devices) {
 		t.Errorf("devices were %v, and are %v", devices, got)
 	}

@@ -37,6 +37,8 @@ const (
 	Homeserver = "homeserver"
 	Login      = "login"
 	Device     = "device"
+	Backup     = "backup"
+	Keys       = "keys"
 	Rooms      = "rooms"
 	Platform   = "platform"
 	Rights     = "rights"
@@ -51,7 +53,7 @@ const (
 
 // Names are the names of all lines, in their order.
 var Names = []string{
-	Settings, Store, Homeserver, Login, Device, Rooms,
+	Settings, Store, Homeserver, Login, Device, Backup, Keys, Rooms,
 	Platform, Rights, Confidence, Markings, Registered, Broker, Queue, Channels, Clock,
 }
 

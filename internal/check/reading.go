@@ -23,6 +23,7 @@ type reading struct {
 	probe *matrix.Probe
 	login matrix.Login
 	trial *matrix.Trial // of an account without a device
+	trust matrix.Trust
 }
 
 func (r *reading) steps() []step {
@@ -30,6 +31,8 @@ func (r *reading) steps() []step {
 		{name: Homeserver, ask: r.homeserver},
 		{name: Login, needs: []string{Homeserver}, ask: r.logIn, grace: 10 * time.Second},
 		{name: Device, needs: []string{Login}, ask: r.device},
+		{name: Backup, needs: []string{Device}, ask: r.backup},
+		{name: Keys, needs: []string{Device}, ask: r.keys},
 		{name: Rooms, needs: []string{Login}, ask: r.rooms},
 	}
 }
@@ -43,7 +46,7 @@ func (r *reading) homeserver(ctx context.Context) Line {
 	}
 	r.probe = matrix.NewProbe(matrix.Config{
 		Homeserver: string(s.Matrix.Server), UserID: id.UserID(s.Matrix.UserID),
-		Password: s.Matrix.Password.Reveal(), AccessToken: s.Matrix.AccessToken.Reveal(),
+		Password: s.Matrix.Password.Reveal(), AccessToken: s.Matrix.AccessToken.Reveal(), RecoveryKey: s.Matrix.RecoveryKey.Reveal(),
 		Store: r.storage.open, Transport: r.dates.watch("homeserver", base),
 	})
 	found, err := r.probe.Homeserver(ctx)
@@ -165,18 +168,21 @@ func (r *reading) device(ctx context.Context) Line {
 		return skipped(Device, "because nobody is logged in")
 	}
 	name := string(r.login.Device)
-	trust, err := r.probe.Trust(ctx)
+	trust, err := r.probe.Trust(ctx, r.settings.Matrix.RecoveryKeyOut != "")
 	if err != nil {
 		return failed(Device, "the keys of device "+name+": "+matrix.Brief(err), "try again, or ask who runs the homeserver of MATRIX_SERVER")
 	}
+	r.trust = trust
 	l := fine(Device, name+" is cross-signed")
-	if !trust.Signed {
-		says := name + " is not cross-signed: clients that keep to MSC4153 send it no keys, and what they say in encrypted rooms stays unread"
-		if !trust.Keys {
-			says = name + " has no keys on the homeserver yet; the next start makes them, without cross-signing"
-		}
-		l = warning(Device, says, "there is no setting for it yet: a later version signs the device with the account's recovery key; "+
-			"until then people whose messages stay unread have to let their client send keys to unverified devices")
+	switch {
+	case trust.Signed:
+	case trust.Problem == "" && trust.Identity:
+		l = warning(Device, name+" is not cross-signed yet: the next start signs it, or the running connector within a day", "start the connector, or start it again")
+	case trust.Problem == "":
+		l = warning(Device, name+" is not cross-signed yet: the next start makes an identity for the account and signs it", "start the connector, or start it again")
+	default:
+		l = warning(Device, name+" is not cross-signed, because "+string(trust.Problem)+": clients that keep to MSC4153 send it no keys, and what they say in encrypted rooms stays unread",
+			trust.Problem.Hint(r.probe.UserID()))
 	}
 	return l.with("device_id", name).with("keys", trust.Keys).with("cross_signed", trust.Signed).with("identity", trust.Identity)
 }

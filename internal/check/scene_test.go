@@ -119,7 +119,7 @@ func (s *scene) registers(name, kind, token string) {
 }
 
 // starts is an earlier start: the account has a device, and the ledger its rooms.
-func (s *scene) starts() *matrix.Account {
+func (s *scene) starts(change ...func(*matrix.Config)) *matrix.Account {
 	s.t.Helper()
 	st, err := store.Open(s.t.Context(), store.Config{Path: s.env["MATRIX_STORE_PATH"], Key: []byte(s.env["MATRIX_STORE_KEY"])})
 	if err != nil {
@@ -129,10 +129,14 @@ func (s *scene) starts() *matrix.Account {
 	if err := l.Open(s.t.Context()); err != nil {
 		s.t.Fatal(err)
 	}
-	account, err := matrix.New(matrix.Config{
+	c := matrix.Config{
 		Homeserver: s.homeserver.URL(), UserID: s.bot, Password: s.env["MATRIX_PASSWORD"], AccessToken: s.env["MATRIX_ACCESS_TOKEN"],
 		Store: st, Journal: l, Limits: matrix.Limits{LongPoll: time.Millisecond},
-	})
+	}
+	for _, f := range change {
+		f(&c)
+	}
+	account, err := matrix.New(c)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -306,16 +310,25 @@ func write(t *testing.T, name string, text []byte) string {
 	return path
 }
 
-// signs cross-signs the account's device by another one of the same account.
-func signs(t *testing.T, s *scene, account *matrix.Account) {
+// hasIdentity gives the account an identity from another client of it, and gives its
+// recovery key.
+func hasIdentity(t *testing.T, s *scene) (key string, other *matrixtest.Peer) {
 	t.Helper()
 	other, err := s.homeserver.NewPeer(t.Context(), s.bot.Localpart())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := other.SignSelf(t.Context()); err != nil {
+	s.homeserver.Account(s.bot.Localpart(), s.env["MATRIX_PASSWORD"])
+	if key, err = other.Machine.GenerateAndVerifyWithRecoveryKey(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	return key, other
+}
+
+// signs cross-signs the account's device by another one of the same account.
+func signs(t *testing.T, s *scene, account *matrix.Account) {
+	t.Helper()
+	_, other := hasIdentity(t, s)
 	device, err := other.Machine.GetOrFetchDevice(t.Context(), s.bot, account.DeviceID())
 	if err != nil {
 		t.Fatal(err)

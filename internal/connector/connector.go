@@ -37,6 +37,9 @@ type Config struct {
 	Now func() time.Time
 	// Metrics counts what is done; nil: nothing is counted.
 	Metrics *telemetry.Metrics
+	// GiveRecoveryKey takes the recovery key of an identity that is made because the account
+	// has none; nil: it goes to the file of the settings.
+	GiveRecoveryKey func(key string) error
 	// Version of the program, as the status page shows it.
 	Version string
 }

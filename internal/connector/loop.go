@@ -18,6 +18,10 @@ const idle = 30 * time.Second
 // again. News comes many times a second, and nearly all of it is not for every loop.
 const calm = 50 * time.Millisecond
 
+// calmKeys is the same for the loop that keeps keys: a key is saved and looked for soon, and
+// nothing waits for it.
+const calmKeys = 2 * time.Second
+
 // loop runs turns of one kind of work.
 type loop struct {
 	name   string

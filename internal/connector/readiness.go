@@ -54,7 +54,7 @@ func (v *vitals) readiness() status.Readiness {
 	for _, name := range slices.Sorted(maps.Keys(v.operations)) {
 		o := v.operations[name]
 		// What is read and fetched beside /sync may fail for one room's sake.
-		aside := (name == "fill" || name == "fetch" || name == "invite" || name == "request") && o.with != atStore
+		aside := (name == "fill" || name == "fetch" || name == "invite" || name == "keys" || name == "request") && o.with != atStore
 		if o.failing.IsZero() || aside || name == opStart || name == opLogIn || name == opRegister || name == opSync && v.synced.IsZero() {
 			continue
 		}

@@ -28,6 +28,10 @@ func (c *Connector) newAccount() (*matrix.Account, error) {
 		Password: s.Matrix.Password.Reveal(), AccessToken: s.Matrix.AccessToken.Reveal(), DeviceName: s.Matrix.DeviceName,
 		Store: c.store, Journal: &countedJournal{Ledger: c.ledger, store: c.store, metrics: c.config.Metrics}, Log: c.log, Transport: transport, Debug: s.Matrix.Debug, Now: c.now,
 	}
+	m.RecoveryKey = s.Matrix.RecoveryKey.Reveal()
+	if m.GiveRecoveryKey = c.config.GiveRecoveryKey; m.GiveRecoveryKey == nil && s.Matrix.RecoveryKeyOut != "" {
+		m.GiveRecoveryKey = recoveryFile(s.Matrix.RecoveryKeyOut)
+	}
 	if start, history := c.rules.earliest(); history {
 		m.HistoryFrom = start // the ledger bounds each room by its own
 	}
@@ -51,10 +55,13 @@ func (c *Connector) read(ctx context.Context, caughtUp context.CancelFunc) error
 		ledger: c.ledger, account: c.account, store: c.store, log: c.log,
 		files: c.rules.files, off: c.noFiles.Load, vitals: c.vitals,
 	}
+	keep := &keeper{account: c.account, welcome: c.invites.MayInvite, log: c.log, now: c.now, vitals: c.vitals}
+	keys := c.loop("keys", keep.turn)
+	keys.calm = calmKeys
 	group, ctx := errgroup.WithContext(ctx)
-	loops := []*loop{c.loop("fill", fill.turn), c.loop("fetch", fetch.turn), c.requestLoop(c.carriers())}
+	loops := []*loop{c.loop("fill", fill.turn), c.loop("fetch", fetch.turn), keys, c.requestLoop(c.carriers())}
 	if c.config.Output != "" && !c.config.Follow {
-		loops = append(loops, c.loop("sync", (&ending{connector: c, done: caughtUp}).turn))
+		loops = append(loops, c.loop("sync", (&ending{connector: c, keeper: keep, done: caughtUp}).turn))
 	} else {
 		synced := make(chan struct{}, 1)
 		invite := c.loop("invite", func(ctx context.Context) (bool, error) { return false, c.invites.Accept(ctx) })
@@ -69,8 +76,8 @@ func (c *Connector) read(ctx context.Context, caughtUp context.CancelFunc) error
 			return true, err
 		}))
 	}
-	if keep := c.config.Settings.Matrix.ContentRetention; !keep.Forever && (c.config.Output == "" || c.config.Follow) {
-		trim := c.loop("trim", (&trimmer{ledger: c.ledger, log: c.log, now: c.now, keep: keep.Duration}).turn)
+	if retention := c.config.Settings.Matrix.ContentRetention; !retention.Forever && (c.config.Output == "" || c.config.Follow) {
+		trim := c.loop("trim", (&trimmer{ledger: c.ledger, log: c.log, now: c.now, keep: retention.Duration}).turn)
 		trim.wake = func() <-chan struct{} { return nil } // no change makes content old
 		loops = append(loops, trim)
 	}
@@ -105,6 +112,7 @@ func (c *Connector) openAccount(ctx context.Context) error {
 // read and delivered.
 type ending struct {
 	connector *Connector
+	keeper    *keeper
 	done      context.CancelFunc
 	quiet     int
 }
@@ -130,6 +138,11 @@ func (e *ending) turn(ctx context.Context) (more bool, err error) {
 	caughtUp, err := c.ledger.CaughtUp(ctx)
 	if err != nil {
 		return true, fmt.Errorf("ask the ledger for the rest: %w", err)
+	}
+	if caughtUp {
+		if caughtUp, err = e.keeper.caughtUp(ctx); err != nil {
+			return true, err
+		}
 	}
 	if news || !caughtUp {
 		e.quiet = 0

@@ -51,6 +51,8 @@ type vitals struct {
 	registered bool // or nobody to register with
 	version    string
 	synced     time.Time
+	standing   matrix.Standing // how the device stands, once that was looked at
+	stands     bool
 }
 
 // operation is what became of one kind of work.
@@ -160,7 +162,7 @@ func partyOf(name string, err error) party {
 		return atStore
 	}
 	switch name {
-	case opSync, opLogIn, "fill", "fetch", "invite", "request":
+	case opSync, opLogIn, "fill", "fetch", "invite", "keys", "request":
 		return atHomeserver
 	case opStart:
 		return atStore

@@ -104,7 +104,9 @@ type Account struct {
 	// told and toldBackup, guarded by securing: the standing was logged since the start.
 	told, toldBackup bool
 
-	seeded atomic.Bool // the searches for keys were listed since the start
+	seeded      atomic.Bool // the searches for keys were listed since the start
+	keysChanged atomic.Bool // the account's own keys have, since KeysChanged was asked
+	keysUnsaved atomic.Bool // keys may have come since all were saved
 
 	syncing    sync.Mutex // held by Sync and Open
 	uploadAt   time.Time  // guarded by syncing: last upload of one-time keys
@@ -141,6 +143,7 @@ func New(c Config) (*Account, error) {
 		crypto:  make(chan struct{}, 1),
 	}
 	a.acting.Store(&credentials{})
+	a.keysUnsaved.Store(true)
 	return a, nil
 }
 

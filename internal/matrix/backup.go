@@ -89,6 +89,7 @@ func (a *Account) saveBackup(ctx context.Context, b keyBackup, problem Problem) 
 	if err != nil {
 		return fmt.Errorf("note key backup: %w", err)
 	}
+	a.keysUnsaved.Store(true)
 	return nil
 }
 

@@ -26,9 +26,14 @@ type savedSession struct {
 // then [Account.Backup] has to look.
 func (a *Account) SaveKeys(ctx context.Context, limit int) (n int, err error) {
 	b, err := a.loadBackup(ctx)
-	if err != nil || b.version == "" {
+	if err != nil || b.version == "" || !a.keysUnsaved.Swap(false) {
 		return 0, err
 	}
+	defer func() {
+		if err != nil || n == limit {
+			a.keysUnsaved.Store(true)
+		}
+	}()
 	var page []savedSession
 	err = a.transact(ctx, func(ctx context.Context, _ *machine) error {
 		page, err = a.unsaved(ctx, b.version, limit)

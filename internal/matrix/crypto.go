@@ -29,7 +29,7 @@ func (a *Account) transact(ctx context.Context, fn func(ctx context.Context, m *
 		}
 	}
 	m := a.machine
-	m.keys = nil
+	m.keys, m.refusals = nil, nil
 
 	committed := false
 	defer func() {
@@ -60,6 +60,9 @@ func (a *Account) transact(ctx context.Context, fn func(ctx context.Context, m *
 		return err
 	})
 	committed = err == nil
+	if committed && len(m.keys) > 0 {
+		a.keysUnsaved.Store(true)
+	}
 	if committed && m.outdated {
 		m.discard()
 		a.machine = nil

@@ -48,6 +48,10 @@ func (a *Account) Secure(ctx context.Context) (Standing, error) {
 	return after, nil
 }
 
+// KeysChanged reports whether the homeserver has said, since it was last asked, that the
+// account's own devices or keys have changed: then [Account.Secure] is to look again.
+func (a *Account) KeysChanged() bool { return a.keysChanged.Swap(false) }
+
 // secure does what is to be done; a [*problemError] is what only a person can do.
 func (a *Account) secure(ctx context.Context) error {
 	pending, err := a.loadPending(ctx)

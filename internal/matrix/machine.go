@@ -17,9 +17,10 @@ import (
 // machine is the crypto state in memory: mautrix's Olm machine on the guarded
 // store. It belongs to who holds the crypto lock.
 type machine struct {
-	olm   *crypto.OlmMachine
-	guard *guard
-	keys  []timeline.KeyRef // of the current transaction
+	olm      *crypto.OlmMachine
+	guard    *guard
+	keys     []timeline.KeyRef // of the current transaction
+	refusals []withholding     // of the current transaction
 	// offer is the room history bundle that the to-device message in hand held.
 	offer *event.RoomKeyBundleEventContent
 	// outdated is set when the machine remembers what has changed in the database: it

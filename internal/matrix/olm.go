@@ -71,7 +71,8 @@ func (a *Account) toDeviceOne(ctx context.Context, m *machine, raw json.RawMessa
 		return err
 	}
 	if refusal, ok := evt.Content.Parsed.(*event.RoomKeyWithheldEventContent); ok {
-		return a.withheld(ctx, m, e.Sender, refusal)
+		m.withheld(e.Sender, refusal)
+		return nil
 	}
 	if m.offer != nil {
 		return a.offered(ctx, e.Sender, senderKeyOf(e.Content), m.offer)

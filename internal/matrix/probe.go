@@ -178,24 +178,6 @@ func (p *Probe) Flows(ctx context.Context) ([]string, error) {
 	return list, nil
 }
 
-// Trust is what others see of the device.
-type Trust struct {
-	Keys     bool // the homeserver has its keys
-	Identity bool // the account has cross-signing keys
-	Signed   bool // the device is signed by them
-}
-
-// Trust asks for the account's own keys, as those ask who send it room keys.
-func (p *Probe) Trust(ctx context.Context) (Trust, error) {
-	own, answer, err := p.account.ownKeys(ctx)
-	if err != nil {
-		return Trust{}, err
-	}
-	t := Trust{Keys: own != nil}
-	t.Identity, t.Signed = signedBySelf(answer, p.account.self().User, p.account.self().Device)
-	return t, nil
-}
-
 // Rooms are the rooms that the account has joined.
 func (p *Probe) Rooms(ctx context.Context) ([]id.RoomID, error) {
 	joined, err := p.account.client.JoinedRooms(ctx)

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"maunium.net/go/mautrix"
-	"maunium.net/go/mautrix/crypto/signatures"
 	"maunium.net/go/mautrix/id"
 )
 
@@ -113,23 +112,4 @@ func (p *Probe) firstInvites(ctx context.Context) ([]Invitation, error) {
 		list = append(list, Invitation{Room: room, Senders: senders, Alias: alias, Received: a.received()})
 	}
 	return list, nil
-}
-
-// signedBySelf reports whether the account has a cross-signing identity, and
-// whether the device carries a valid signature of it (Matrix C-S API,
-// "Cross-signing").
-func signedBySelf(answer keyAnswer, user id.UserID, device id.DeviceID) (identity, signed bool) {
-	var self struct {
-		Keys map[string]id.Ed25519 `json:"keys"`
-	}
-	var devices map[id.DeviceID]json.RawMessage
-	if json.Unmarshal(answer.selfSigning[user], &self) != nil || json.Unmarshal(answer.devices[user], &devices) != nil {
-		return len(answer.master[user]) > 0, false
-	}
-	for _, key := range self.Keys {
-		if ok, err := signatures.VerifySignatureJSON(devices[device], user, key.String(), key); err == nil && ok {
-			return true, true
-		}
-	}
-	return len(answer.master[user]) > 0, false
 }

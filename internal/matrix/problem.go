@@ -54,7 +54,9 @@ func (p Problem) Hint(user id.UserID) string {
 			"and set MATRIX_RECOVERY_KEY to its recovery key"
 	case ProblemKeyOut:
 		return "set MATRIX_RECOVERY_KEY_OUT to a file that does not exist yet, in a folder that can be written to"
-	case ProblemNoBackup, ProblemNoBackupKey:
+	case ProblemNoBackup:
+		return "it is made together with the account's identity; where the account has one, set MATRIX_RECOVERY_KEY to its recovery key"
+	case ProblemNoBackupKey:
 		return "set MATRIX_RECOVERY_KEY to the recovery key of " + user.String()
 	case ProblemOtherBackup, ProblemBackupUnknown:
 		return "delete the key backup in another session of " + user.String() + ": the bot makes one of its own"

@@ -141,6 +141,15 @@ func (a *Account) NextSearch(ctx context.Context) (time.Time, error) {
 	return time.UnixMilli(due), nil
 }
 
+// Searching reports whether a key that a backup may hold has not been looked for yet.
+func (a *Account) Searching(ctx context.Context) (bool, error) {
+	b, err := a.loadBackup(ctx)
+	if err != nil || b.version == "" {
+		return false, err
+	}
+	return a.has(ctx, "SELECT 1 FROM matrix_key_search WHERE version<>$1 OR attempts=0", b.version)
+}
+
 // endSearch forgets a session that no event waits for any more, and tells who was asked.
 func (a *Account) endSearch(ctx context.Context, s search) error {
 	if s.request != "" {

@@ -61,6 +61,9 @@ func (a *Account) sync(ctx context.Context, wait time.Duration) (bool, error) {
 	if err := a.record(ctx, since, res); err != nil {
 		return false, fmt.Errorf("sync: %w", err)
 	}
+	if slices.Contains(res.Changed, a.self().User) {
+		a.keysChanged.Store(true)
+	}
 	a.afterSync(ctx, since, res)
 	return res.news(), nil
 }
@@ -135,6 +138,9 @@ func (a *Account) record(ctx context.Context, since string, res *response) error
 			if err := a.roomNews(ctx, m, &b, n, timeline.MembershipLeave); err != nil {
 				return err
 			}
+		}
+		if err := a.noteRefusals(ctx, m); err != nil {
+			return err
 		}
 		if err := a.storeInvites(ctx, res); err != nil {
 			return err

@@ -48,28 +48,51 @@ func withheldCode(claim event.RoomKeyWithheldCode) string {
 	return "other"
 }
 
-// withheld notes a refusal: for the events that it explains, and for the person who can do
-// something about it. It runs in the transaction of the /sync that brought it.
-func (a *Account) withheld(ctx context.Context, m *machine, sender id.UserID, refusal *event.RoomKeyWithheldEventContent) error {
-	code := withheldCode(refusal.Code)
-	if refusal.SessionID != "" && refusal.RoomID != "" && len(refusal.SessionID) <= maxID && len(refusal.RoomID) <= maxID {
-		m.keys = append(m.keys, timeline.KeyRef{Room: refusal.RoomID, Session: refusal.SessionID, Withheld: code})
+// withholding is a notice of m.room_key.withheld on its way to its row.
+type withholding struct {
+	sender id.UserID
+	code   string
+	room   id.RoomID
+	key    id.SenderKey
+}
+
+// withheld takes a refusal: for the events that it explains, and for the person who can do
+// something about it.
+func (m *machine) withheld(sender id.UserID, notice *event.RoomKeyWithheldEventContent) {
+	code := withheldCode(notice.Code)
+	if len(notice.SessionID) > maxID || len(notice.RoomID) > maxID || len(notice.SenderKey) > 64 {
+		return
 	}
-	shares, err := a.has(ctx, "SELECT 1 FROM matrix_state WHERE type='m.room.member' AND state_key=$1", sender)
-	if err != nil || !shares {
-		return err // a stranger has no keys to withhold
+	if notice.SessionID != "" && notice.RoomID != "" {
+		m.keys = append(m.keys, timeline.KeyRef{Room: notice.RoomID, Session: notice.SessionID, Withheld: code})
 	}
-	now := a.now().UnixMilli()
-	_, err = a.store.DB().Exec(ctx, `INSERT INTO matrix_refusal (sender, code, room_id, count, first, last)
-		SELECT $1, $2, $3, 1, $4, $4 WHERE (SELECT count(*) FROM matrix_refusal) < $5 OR EXISTS (SELECT 1 FROM matrix_refusal WHERE sender=$1 AND code=$2)
-		ON CONFLICT (sender, code) DO UPDATE SET room_id=excluded.room_id, count=count+1, last=excluded.last`,
-		sender, code, refusal.RoomID, now, refusalsKept)
-	if err != nil {
-		return fmt.Errorf("note refusal: %w", err)
-	}
-	if code == "m.no_olm" && refusal.SenderKey != "" && len(refusal.SenderKey) <= 64 {
-		// The sender could set up no Olm session: one of ours lets the next room key through.
-		return a.wantSession(ctx, sender, refusal.SenderKey)
+	m.refusals = append(m.refusals, withholding{sender, code, notice.RoomID, notice.SenderKey})
+}
+
+// noteRefusals writes the refusals of a /sync down. It runs in its transaction, behind the
+// rooms: who speaks there for the first time may have been refusing in the same answer.
+func (a *Account) noteRefusals(ctx context.Context, m *machine) error {
+	for _, r := range m.refusals {
+		shares, err := a.has(ctx, "SELECT 1 FROM matrix_state WHERE type='m.room.member' AND state_key=$1", r.sender)
+		if err != nil {
+			return err
+		}
+		if !shares {
+			continue // a stranger has no keys to withhold
+		}
+		_, err = a.store.DB().Exec(ctx, `INSERT INTO matrix_refusal (sender, code, room_id, count, first, last)
+			SELECT $1, $2, $3, 1, $4, $4 WHERE (SELECT count(*) FROM matrix_refusal) < $5 OR EXISTS (SELECT 1 FROM matrix_refusal WHERE sender=$1 AND code=$2)
+			ON CONFLICT (sender, code) DO UPDATE SET room_id=excluded.room_id, count=count+1, last=excluded.last`,
+			r.sender, r.code, r.room, a.now().UnixMilli(), refusalsKept)
+		if err != nil {
+			return fmt.Errorf("note refusal: %w", err)
+		}
+		if r.code == "m.no_olm" && r.key != "" {
+			// The sender could set up no Olm session: one of ours lets the next room key through.
+			if err := a.wantSession(ctx, r.sender, r.key); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

@@ -1,0 +1,119 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"github.com/matrix-connector/matrix-connector/internal/matrix"
+)
+
+// keeper keeps the device one that everybody gives room keys to, saves the keys that come,
+// and looks for those that do not. Each turn does a piece of each.
+type keeper struct {
+	account *matrix.Account
+	welcome func(id.UserID) bool // who may invite
+	log     *slog.Logger
+	now     func() time.Time
+	vitals  *vitals
+
+	looked  time.Time // at the device's standing
+	settled atomic.Bool
+}
+
+// lookDaily is how often the device's own signature and the key backup are looked at; also
+// after every start, and when the account's devices or keys have changed.
+const lookDaily = 24 * time.Hour
+
+// savePage is how many keys go into the backup at once.
+const savePage = 100
+
+func (k *keeper) turn(ctx context.Context) (more bool, err error) {
+	if k.account.KeysChanged() || k.looked.IsZero() || k.now().Sub(k.looked) >= lookDaily {
+		if err := k.look(ctx); err != nil {
+			return false, err
+		}
+	}
+	bundles, err := k.account.FetchBundle(ctx, k.welcome)
+	if err != nil {
+		return false, err
+	}
+	searches, err := k.account.SearchKeys(ctx)
+	if err := k.renew(ctx, err); err != nil {
+		return false, err
+	}
+	saved, err := k.account.SaveKeys(ctx, savePage)
+	if err := k.renew(ctx, err); err != nil {
+		return false, err
+	}
+	k.settled.Store(!bundles && !searches)
+	return bundles || searches || saved == savePage, nil
+}
+
+// look looks how the device stands, does what can be done, and finds the key backup.
+func (k *keeper) look(ctx context.Context) error {
+	s, err := k.account.Secure(ctx)
+	if err != nil {
+		return err
+	}
+	if s, err = k.account.Backup(ctx); err != nil {
+		return err
+	}
+	k.looked = k.now()
+	k.vitals.set(func(v *vitals) { v.standing, v.stands = s, true })
+	return nil
+}
+
+// renew has the backup looked for again where it is gone or was replaced.
+func (k *keeper) renew(ctx context.Context, err error) error {
+	if err == nil || matrix.Classify(err).Class != matrix.ClassPermanent {
+		return err
+	}
+	k.log.WarnContext(ctx, "the key backup is gone or was replaced, looking for it again", slog.Any("err", err))
+	return k.look(ctx)
+}
+
+// caughtUp reports whether nothing that could be found at once is still to be found.
+func (k *keeper) caughtUp(ctx context.Context) (bool, error) {
+	searching, err := k.account.Searching(ctx)
+	return k.settled.Load() && !searching, err
+}
+
+// recoveryFile hands a recovery key over by writing it to a file that did not exist.
+func recoveryFile(path string) func(string) error {
+	return func(key string) error {
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // the operator names the file
+		if errors.Is(err, os.ErrExist) {
+			// A start that died behind this point hands the same key over once more.
+			if have, readErr := os.ReadFile(path); readErr == nil && string(have) == key+"\n" { //nolint:gosec // as above
+				return nil
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("MATRIX_RECOVERY_KEY_OUT: %w", err)
+		}
+		_, err = f.WriteString(key + "\n")
+		if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+			return errors.Join(fmt.Errorf("MATRIX_RECOVERY_KEY_OUT: %w", err), os.Remove(path))
+		}
+		return syncFolder(filepath.Dir(path))
+	}
+}
+
+func syncFolder(path string) error {
+	d, err := os.Open(path) //nolint:gosec // the operator names the file
+	if err != nil {
+		return fmt.Errorf("MATRIX_RECOVERY_KEY_OUT: %w", err)
+	}
+	if err := errors.Join(d.Sync(), d.Close()); err != nil {
+		return fmt.Errorf("MATRIX_RECOVERY_KEY_OUT: %w", err)
+	}
+	return nil
+}
