@@ -27,7 +27,9 @@ func TestTheDevicesStandingIsForeseen(t *testing.T) {
 			device: []string{"the next start makes an identity"}, backup: []string{"no key backup"},
 		},
 		"no identity, and a phrase of the operator's": {
-			env:    func(string) map[string]string { return map[string]string{"MATRIX_RECOVERY_KEY": "a phrase of the operator's"} },
+			env: func(string) map[string]string {
+				return map[string]string{"MATRIX_RECOVERY_KEY": "a phrase of the operator's"}
+			},
 			device: []string{"the next start makes an identity"}, backup: []string{"the next start makes one"},
 		},
 		"an identity without its key": {

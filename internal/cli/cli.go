@@ -34,6 +34,7 @@ type grammar struct {
 	Check      checkCommand   `cmd:""`
 	Export     exportCommand  `cmd:""`
 	Health     healthCommand  `cmd:""`
+	Keys       keysCommand    `cmd:""`
 	Rooms      roomsCommand   `cmd:""`
 	VersionOf  versionCommand `cmd:"" name:"version"`
 	HelpOnThis helpCommand    `cmd:"" name:"help"`
@@ -42,6 +43,7 @@ type grammar struct {
 // invocation is what a command may use of the outside.
 type invocation struct {
 	environ        []string
+	stdin          io.Reader
 	stdout, stderr io.Writer
 }
 
@@ -50,9 +52,9 @@ var helpPages embed.FS
 
 // Main runs the command line args (without the program's name) until it is done or
 // ctx ends, and returns the exit code. environ is the environment as os.Environ
-// gives it; stdin is there for commands that ask, of which there is none yet.
-func Main(ctx context.Context, args, environ []string, _ io.Reader, stdout, stderr io.Writer) int {
-	in := &invocation{environ: environ, stdout: stdout, stderr: stderr}
+// gives it; stdin is there for commands that ask.
+func Main(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	in := &invocation{environ: environ, stdin: stdin, stdout: stdout, stderr: stderr}
 	var g grammar
 	parser, err := kong.New(&g, kong.Name(program), kong.NoDefaultHelp(), kong.Writers(stdout, stderr), kong.Exit(func(int) {}))
 	if err != nil {
@@ -61,7 +63,8 @@ func Main(ctx context.Context, args, environ []string, _ io.Reader, stdout, stde
 	parsed, err := parser.Parse(args)
 	switch {
 	case g.Help && err == nil:
-		return in.help(parsed.Selected().Name, args)
+		command, _, _ := strings.Cut(commandOf(parsed), " ")
+		return in.help(command, args)
 	case g.Help:
 		return in.help("", args)
 	case err != nil:
@@ -70,13 +73,17 @@ func Main(ctx context.Context, args, environ []string, _ io.Reader, stdout, stde
 	case g.Version:
 		return g.VersionOf.run(in)
 	}
-	switch parsed.Selected().Name {
+	switch commandOf(parsed) {
 	case "check":
 		return g.Check.run(ctx, in)
 	case "export":
 		return g.Export.run(ctx, in)
 	case "health":
 		return g.Health.run(ctx, in)
+	case "keys import":
+		return g.Keys.Import.run(ctx, in)
+	case "keys export":
+		return g.Keys.Export.run(ctx, in)
 	case "rooms":
 		return g.Rooms.run(ctx, in)
 	case "version":
@@ -86,6 +93,11 @@ func Main(ctx context.Context, args, environ []string, _ io.Reader, stdout, stde
 	default:
 		return g.Run.run(ctx, in)
 	}
+}
+
+// commandOf names the command that was asked for, as it is typed.
+func commandOf(parsed *kong.Context) string {
+	return strings.TrimPrefix(parsed.Selected().Path(), program+" ")
 }
 
 // helpCommand shows a page of help.

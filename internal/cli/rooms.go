@@ -16,7 +16,6 @@ import (
 
 	"github.com/matrix-connector/matrix-connector/internal/config"
 	"github.com/matrix-connector/matrix-connector/internal/connector"
-	"github.com/matrix-connector/matrix-connector/internal/telemetry"
 )
 
 // roomsCommand shows what the settings give for the rooms of the bot.
@@ -38,11 +37,8 @@ func (c *roomsCommand) run(ctx context.Context, in *invocation) int {
 	if !ok {
 		return exitUsage
 	}
-	hide := telemetry.Hide(settings.Secrets())
-	err := c.show(ctx, in, settings)
-	if err != nil {
-		in.complain(hide.Replace(err.Error()), hide.Replace(connector.Hint(err)))
-		return exitFailed
+	if err := c.show(ctx, in, settings); err != nil {
+		return in.failOf(err, settings)
 	}
 	return exitFine
 }

@@ -88,7 +88,9 @@ func (c *Connector) read(ctx context.Context, caughtUp context.CancelFunc) error
 }
 
 // carriers are the requests that can be carried out while the account is open.
-func (c *Connector) carriers() map[request.Kind]carrier { return map[request.Kind]carrier{} }
+func (c *Connector) carriers() map[request.Kind]carrier {
+	return map[request.Kind]carrier{request.KindKeys: c.carryKeys}
+}
 
 func (c *Connector) loop(name string, turn func(context.Context) (bool, error)) *loop {
 	return &loop{name: name, ledger: c.ledger, log: c.log, now: c.now, vitals: c.vitals, calm: calm, turn: turn}

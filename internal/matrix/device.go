@@ -57,13 +57,21 @@ func (a *Account) refuseForeignDevice(ctx context.Context) error {
 	return nil
 }
 
+// cryptoTables brings the crypto library's tables to their newest version.
+func (a *Account) cryptoTables(ctx context.Context) error {
+	err := crypto.NewSQLCryptoStore(a.store.DB(), nil, a.self().User.String(), a.self().Device, a.self().PickleKey).DB.Upgrade(ctx)
+	if err != nil {
+		return fmt.Errorf("upgrade crypto tables: %w", err)
+	}
+	return nil
+}
+
 // claimDevice makes sure that the device's keys on the homeserver are those of the
 // store. Where the homeserver has none (a first start, or it has dropped them with
 // the device) they are uploaded; where they differ, the account must not be used.
 func (a *Account) claimDevice(ctx context.Context) error {
-	db := a.store.DB()
-	if err := crypto.NewSQLCryptoStore(db, nil, a.self().User.String(), a.self().Device, a.self().PickleKey).DB.Upgrade(ctx); err != nil {
-		return fmt.Errorf("upgrade crypto tables: %w", err)
+	if err := a.cryptoTables(ctx); err != nil {
+		return err
 	}
 	onServer, answer, err := a.ownKeys(ctx)
 	if err != nil {

@@ -36,6 +36,37 @@ func (a *Account) Open(ctx context.Context) error {
 	return nil
 }
 
+// OpenOffline opens the device of an earlier start without asking the homeserver, for what
+// needs none of it: taking keys in, and reading what they open. [ErrNoAccount] where there
+// is no such device.
+func (a *Account) OpenOffline(ctx context.Context) error {
+	a.syncing.Lock()
+	defer a.syncing.Unlock()
+	release, err := a.store.Lock("account " + a.config.UserID.String())
+	if err != nil {
+		return fmt.Errorf("open account: %w", err)
+	}
+	a.unlockDev = release
+	if err := a.tables(ctx); err != nil {
+		return fmt.Errorf("open account: %w", err)
+	}
+	found, err := a.loadLogin(ctx)
+	if err == nil && (!found || a.self().Device == "") {
+		err = ErrNoAccount
+	}
+	if err != nil {
+		return fmt.Errorf("open account: %w", err)
+	}
+	if a.client, err = a.newClient("http://offline.invalid"); err != nil {
+		return fmt.Errorf("open account: %w", err)
+	}
+	a.client.Client = offlineClient()
+	if err := a.cryptoTables(ctx); err != nil {
+		return fmt.Errorf("open account: %w", err)
+	}
+	return nil
+}
+
 func (a *Account) open(ctx context.Context) error {
 	if err := a.tables(ctx); err != nil {
 		return err

@@ -101,6 +101,53 @@ type Lag struct {
 	Delivery   *float64  `json:"delivery_seconds"`   // age of the oldest post that waits to be delivered
 }
 
+// Device is how the bot's device stands with those who have to give it their room keys.
+type Device struct {
+	// Looked is when that was last looked at; zero: not yet.
+	Looked time.Time `json:"looked_at,omitzero"`
+	Signed bool      `json:"signed"` // by the account's cross-signing identity
+	// Problem is why it is not signed, Cure what helps; empty where it is.
+	Problem string `json:"problem,omitempty"`
+	Cure    string `json:"cure,omitempty"`
+	// Backup is the version of the key backup that is in use; empty: none is.
+	Backup        string `json:"backup,omitempty"`
+	BackupProblem string `json:"backup_problem,omitempty"`
+	BackupCure    string `json:"backup_cure,omitempty"`
+	// Withheld are those who refused room keys in the last 7 days, the latest first.
+	Withheld     []Withheld `json:"withheld"`
+	MoreWithheld int        `json:"more_withheld,omitempty"`
+}
+
+// Withheld is somebody who refuses room keys.
+type Withheld struct {
+	User  string    `json:"user_id"`
+	Code  string    `json:"code"` // of the specification, or "other"
+	Room  string    `json:"room_id,omitempty"`
+	Count int       `json:"count"`
+	Last  time.Time `json:"last"`
+	Cure  string    `json:"cure"`
+}
+
+// Undecryptable is a group of events that cannot be read.
+type Undecryptable struct {
+	Reason string      `json:"reason"`          // as in the ledger
+	Cause  string      `json:"cause,omitempty"` // the probable cause: a constant, or a code of the specification
+	Count  int         `json:"count"`
+	Oldest time.Time   `json:"oldest"` // received
+	Newest time.Time   `json:"newest"`
+	Says   string      `json:"says"`
+	Cure   string      `json:"cure"`
+	Rooms  []RoomCount `json:"rooms"` // those with most of them first
+	More   int         `json:"more_rooms,omitempty"`
+}
+
+// RoomCount is how much of something a room has.
+type RoomCount struct {
+	ID    string `json:"id"`
+	Name  string `json:"name"` // chosen by strangers: show it with [Plain]
+	Count int    `json:"count"`
+}
+
 // Room is a room of the bot.
 type Room struct {
 	ID         string `json:"id"`

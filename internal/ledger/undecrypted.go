@@ -1,0 +1,73 @@
+package ledger
+
+import (
+	"context"
+	"time"
+
+	"go.mau.fi/util/dbutil"
+	"maunium.net/go/mautrix/id"
+)
+
+// UndecryptedGroup is the events that cannot be read for one reason, with one probable
+// cause.
+type UndecryptedGroup struct {
+	Reason string
+	Cause  string // see [causeGroup]; empty where nothing is known
+	Count  int
+	Oldest time.Time // received
+	Newest time.Time
+	Rooms  []RoomCount // those with most of them first
+	More   int         // rooms that are not listed
+}
+
+// RoomCount is how much of something a room has.
+type RoomCount struct {
+	Room  id.RoomID
+	Name  string
+	Count int
+}
+
+// causeGroup is the cause of an undecrypted event without what differs from one to the
+// next, such as times.
+const causeGroup = "CASE WHEN cause LIKE 'failed olm message%' THEN 'failed_olm' ELSE cause END"
+
+// UndecryptedGroups counts what cannot be read, by reason and probable cause, largest first,
+// with up to rooms rooms of each.
+func (l *Ledger) UndecryptedGroups(ctx context.Context, rooms int) ([]UndecryptedGroup, error) {
+	var groups []UndecryptedGroup
+	err := l.each(ctx, func(row dbutil.Scannable) error {
+		var g UndecryptedGroup
+		var oldest, newest int64
+		if err := row.Scan(&g.Reason, &g.Cause, &g.Count, &oldest, &newest); err != nil {
+			return err
+		}
+		g.Oldest, g.Newest = moment(oldest), moment(newest)
+		groups = append(groups, g)
+		return nil
+	}, "SELECT reason, "+causeGroup+` AS why, count(*), min(received), max(received) FROM ledger_event
+		WHERE state <> 'read' AND state = 'undecrypted' GROUP BY reason, why ORDER BY count(*) DESC, reason, why LIMIT 20`)
+	if err != nil {
+		return nil, wrap("count undecrypted events", err)
+	}
+	for i := range groups {
+		g := &groups[i]
+		err := l.each(ctx, func(row dbutil.Scannable) error {
+			var r RoomCount
+			if err := row.Scan(&r.Room, &r.Name, &r.Count); err != nil {
+				return err
+			}
+			if len(g.Rooms) < rooms {
+				g.Rooms = append(g.Rooms, r)
+			} else {
+				g.More++
+			}
+			return nil
+		}, `SELECT r.room, r.name, e.n FROM (SELECT room, count(*) AS n FROM ledger_event
+			WHERE state <> 'read' AND state = 'undecrypted' AND reason = ? AND `+causeGroup+` = ? GROUP BY +room) e
+			CROSS JOIN ledger_room r ON r.id = e.room ORDER BY e.n DESC, r.id`, g.Reason, g.Cause)
+		if err != nil {
+			return nil, wrap("count undecrypted events", err)
+		}
+	}
+	return groups, nil
+}
