@@ -58,6 +58,13 @@ func (p *Person) newRoomKey(room id.RoomID, members []id.UserID) error {
 	return nil
 }
 
+// SharesWithSignedDevices makes the person give room keys to devices only that their
+// owner's identity has signed, as clients do that keep to MSC4153.
+func (p *Person) SharesWithSignedDevices() { p.olm.SendKeysMinTrust = id.TrustStateCrossSignedTOFU }
+
+// RenewsRoomKey makes what the person says next in a room have a key of its own.
+func (p *Person) RenewsRoomKey(room id.RoomID) { p.members[room] = nil }
+
 // Withheld is a message whose room key one reader still lacks.
 type Withheld struct {
 	Said

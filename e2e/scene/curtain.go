@@ -1,6 +1,7 @@
 package scene
 
 import (
+	"maps"
 	"strings"
 
 	"github.com/matrix-connector/matrix-connector/e2e/people"
@@ -38,6 +39,9 @@ func (s *Scene) tellLog() {
 	s.t.Logf("the homeserver's log ends\n%s\n%s", s.Town.Homeserver.Stdout.Tail(20), s.Town.Homeserver.Stderr.Tail(20))
 }
 
+// Secret says that a text must be in no log and no command line of the connector's.
+func (s *Scene) Secret(text, what string) { s.secrets[text] = what }
+
 // canaries looks for what must never be in a log.
 func (s *Scene) canaries() {
 	words := map[string]string{
@@ -46,6 +50,7 @@ func (s *Scene) canaries() {
 		"the test broker":            "the broker's password",
 		s.Env["MATRIX_ACCESS_TOKEN"]: "an access token",
 	}
+	maps.Copy(words, s.secrets)
 	for _, one := range s.Town.Said() {
 		for _, w := range pieces(one.Text) {
 			words[w] = "chat text"

@@ -64,12 +64,13 @@ type Scene struct {
 	refused map[id.EventID]bool // messages whose file is not to arrive
 	outside map[id.EventID]bool // messages that are not to arrive
 	marked  map[id.RoomID]string
+	secrets map[string]string // what must be in no log, and what it is
 }
 
 // New builds a scene that goes when the test ends.
 func New(t *testing.T, c Config) *Scene {
 	t.Helper()
-	s := &Scene{t: t, Dir: t.TempDir(), unread: map[id.RoomID]bool{}, refused: map[id.EventID]bool{}, outside: map[id.EventID]bool{}, marked: map[id.RoomID]string{}}
+	s := &Scene{t: t, Dir: t.TempDir(), unread: map[id.RoomID]bool{}, refused: map[id.EventID]bool{}, outside: map[id.EventID]bool{}, marked: map[id.RoomID]string{}, secrets: map[string]string{}}
 	if c.OwnBroker || c.BrokerTLS != (parts.BrokerTLS{}) {
 		s.Broker = ownBroker(t, c.BrokerTLS)
 	} else {
