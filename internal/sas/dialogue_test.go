@@ -3,6 +3,7 @@ package sas_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"maunium.net/go/mautrix/id"
@@ -223,4 +224,30 @@ func TestABareStartIsAVerificationToo(t *testing.T) {
 	}
 	s.run()
 	s.in(first, sas.StateDone)
+}
+
+func TestWhoHasNoEmojiComparesNumbers(t *testing.T) {
+	s, first, second := reach(t, "", sas.StateReady)
+	start := sound(second.Device)["start"]
+	start["short_authentication_string"] = []string{"decimal"}
+	out, err := first.v.Receive(s.says(second, "start", start))
+	if err != nil || len(out) != 1 || !strings.Contains(string(out[0].Content), `"short_authentication_string":["decimal"]`) {
+		t.Fatalf("%s, %v", out, err)
+	}
+	if _, ok := first.v.Decimals(); ok {
+		t.Error("shows numbers before there are keys")
+	}
+	if _, err := first.v.Receive(s.says(second, "key", sound("")["key"])); err != nil {
+		t.Fatal(err)
+	}
+	_, emoji := first.v.Emoji()
+	numbers, ok := first.v.Decimals()
+	if emoji || !ok {
+		t.Errorf("emoji: %v, numbers: %v", emoji, ok)
+	}
+	for _, n := range numbers {
+		if n < 1000 || n > 9191 {
+			t.Errorf("shows %v", numbers)
+		}
+	}
 }

@@ -36,10 +36,11 @@
 // appear in an error or when a Verification is printed.
 //
 // What it does not do: ask who may verify (the caller hands over only what is from those
-// who may), sign the keys that were verified, or survive a restart. A verification is
-// meant for two people who look at their screens, and takes ten minutes at most.
-// Element's Rust crypto is less patient: it gives up when a minute passes between two
-// messages, and so when a person compares for longer than that.
+// who may, and what our own account says in their rooms), sign the keys that were
+// verified, or survive a restart. A verification is meant for two people who look at
+// their screens, and takes ten minutes at most. Element's Rust crypto is less patient: it
+// gives up when a minute passes between two messages, and so when a person here takes
+// longer than that to compare.
 //
 // # How it is driven
 //

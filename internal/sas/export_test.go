@@ -14,9 +14,6 @@ var (
 // as clients before 2023.
 func (v *Verification) OnlyOldMAC() { v.macs = []string{macV1} }
 
-// OnlyDecimals makes one that has no emoji.
-func (v *Verification) OnlyDecimals() { v.strings = []string{decimal} }
-
 // MAC is how keys are vouched for.
 func (v *Verification) MAC() string { return v.mac }
 

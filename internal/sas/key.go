@@ -76,8 +76,8 @@ func (v *Verification) derive(n int, purpose string) []byte {
 	return out
 }
 
-// comparable tells whether there is a string of that kind to be compared.
-func (v *Verification) comparable(kind string) bool {
+// shows tells whether there is a string of that kind to be compared.
+func (v *Verification) shows(kind string) bool {
 	switch v.state {
 	case StateComparing, StateConfirmed, StateFinishing, StateDone:
 		return slices.Contains(v.strings, kind)
@@ -90,7 +90,7 @@ func (v *Verification) comparable(kind string) bool {
 // can only do numbers.
 func (v *Verification) Emoji() ([7]Emoji, bool) {
 	var out [7]Emoji
-	if !v.comparable(emoji) {
+	if !v.shows(emoji) {
 		return out, false
 	}
 	var bits uint64
@@ -105,7 +105,7 @@ func (v *Verification) Emoji() ([7]Emoji, bool) {
 
 // Decimals is the string as three numbers of four digits, for whom emoji do not suit.
 func (v *Verification) Decimals() ([3]int, bool) {
-	if !v.comparable(decimal) {
+	if !v.shows(decimal) {
 		return [3]int{}, false
 	}
 	var bits uint64

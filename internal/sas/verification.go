@@ -13,7 +13,8 @@ import (
 )
 
 // How old a verification may get, and how far in the future a clock may be that asks for
-// one (C-S API, m.key.verification.request).
+// one (C-S API, m.key.verification.request). A request that nobody here accepts lives as
+// long: the two minutes that are proposed for a prompt are for one on a screen.
 const (
 	Lifetime = 10 * time.Minute
 	Ahead    = 5 * time.Minute
