@@ -217,6 +217,31 @@ func TestOnlyWhatWasVouchedForIsVerified(t *testing.T) {
 	}
 }
 
+func TestNobodyVouchesTwice(t *testing.T) {
+	vouch := func(second *peer) map[string]any {
+		return second.v.Vouch(map[string]string{"ed25519:BOB": string(bob.Keys.Device)})
+	}
+	for _, late := range []bool{false, true} {
+		s, first, second := newStage(t, "", alice, bob)
+		if late {
+			first.believe = nil
+		}
+		s.compared(first, second)
+		for i, more := range []map[string]any{nil, {"comment": "again"}} {
+			content := vouch(second)
+			for k, x := range more {
+				content[k] = x
+			}
+			if _, err := first.v.Receive(s.says(second, "mac", content)); err != nil {
+				t.Fatalf("%d: %v", i, err)
+			}
+		}
+		if c, _ := first.v.Cancellation(); c.Code != sas.CodeUnexpectedMessage {
+			t.Errorf("late %v: is %s with %+v", late, first.v.State(), c)
+		}
+	}
+}
+
 func TestOurOwnWordsSentBackVouchForNothing(t *testing.T) {
 	for _, kind := range []string{"key", "mac"} {
 		s, first, second := newStage(t, "", alice, bert) // of one account, so that the sender is right

@@ -53,6 +53,7 @@ func TestABookKnowsWhichVerificationIsMeant(t *testing.T) {
 		}
 	}
 	// What has ended is remembered as long as it might have gone on.
+	b.Expire(noon.Add(time.Minute))
 	if _, out, err := b.Receive(asks("A1", "t", noon), noon); len(out) > 0 {
 		t.Errorf("answered by %v", out)
 	} else {
@@ -72,6 +73,14 @@ func TestADeviceThatAsksTwiceGetsNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	mustReceive(t, b, sas.Event{Type: "m.key.verification.ready", Sender: alice.User, Content: json.RawMessage(
+		`{"transaction_id":"` + ours.Transaction() + `","from_device":"A1","methods":["m.sas.v1"]}`)}, noon)
+	cannot := asks("A1", "t5", noon) // for another of our devices
+	cannot.Content = json.RawMessage(strings.Replace(string(cannot.Content), "m.sas.v1", "m.qr_code.show.v1", 1))
+	mustReceive(t, b, cannot, noon)
+	if first.State() != sas.StateAsked {
+		t.Errorf("%v, by a request that is not for us", first)
+	}
 	if _, err := first.Accept(); err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +98,7 @@ func TestADeviceThatAsksTwiceGetsNothing(t *testing.T) {
 	if diff := cmp.Diff(want, told); diff != "" {
 		t.Errorf("told: %s", diff)
 	}
-	if elsewhere.State() != sas.StateAsked || ours.State() != sas.StateAsking {
+	if elsewhere.State() != sas.StateAsked || ours.State() != sas.StateReady {
 		t.Errorf("others ended, too: %v, %v", elsewhere, ours)
 	}
 	// One that was given up is no second one.

@@ -109,7 +109,7 @@ func (v *Verification) onCancel(e Event, f fields) []Message {
 	code, _ := f.text("code")
 	asking := v.state == StateAsking
 	v.end(Cancellation{Code: cleanCode(code)})
-	if !asking || v.room != "" {
+	if !asking {
 		return nil
 	}
 	// One of their devices refused: the others need not ask any more. Which one it was

@@ -259,6 +259,26 @@ func TestOthersAreIgnored(t *testing.T) {
 	}
 }
 
+func TestARoomIsNoOther(t *testing.T) {
+	s, first, second := newStage(t, dm, alice, bob)
+	s.asks(first, second)
+	s.run()
+	e := s.says(second, "ready", sound("BOB")["ready"])
+	elsewhere, direct := e, e
+	elsewhere.Room = "!elsewhere:example.org"
+	direct.Room = ""
+	direct.Content = json.RawMessage(strings.Replace(string(e.Content), "{", `{"transaction_id":"`+first.v.Transaction()+`",`, 1))
+	related := e // in another way
+	related.Content = json.RawMessage(strings.Replace(string(e.Content), "m.reference", "m.thread", 1))
+	for _, e := range []sas.Event{elsewhere, direct, related} {
+		_, err := first.v.Receive(e)
+		mustIgnore(t, err, sas.ErrForeign)
+	}
+	if _, err := first.v.Receive(e); err != nil || first.v.State() != sas.StateReady {
+		t.Errorf("%v, %v", first.v, err)
+	}
+}
+
 func TestMalformedMessagesCancel(t *testing.T) {
 	type change map[string]any
 	for _, tc := range []struct {

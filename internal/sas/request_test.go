@@ -232,6 +232,7 @@ func TestInARoomOurOtherDevicesAreHeard(t *testing.T) {
 		"another refuses":                {"cancel", `"code":"m.user","reason":"no",`, false, sas.StateCancelled, sas.CodeUser},
 		"another cancels what is ours":   {"cancel", `"code":"m.user","reason":"no",`, true, sas.StateCancelled, sas.CodeUser},
 		"another accepts what is ours":   {"ready", `"from_device":"BOB2","methods":["m.sas.v1"],`, true, sas.StateReady, ""},
+		"our own, from before":           {"ready", `"from_device":"BOB","methods":["m.sas.v1"],`, false, sas.StateAsked, ""},
 		"our own comes back":             {"ready", `"from_device":"BOB","methods":["m.sas.v1"],`, true, sas.StateReady, ""},
 		"another starts what is ours":    {"start", `"from_device":"BOB2",`, true, sas.StateReady, ""},
 		"a cancellation without a code":  {"cancel", ``, false, sas.StateCancelled, ""},
