@@ -101,4 +101,4 @@ bench-parts: ## benchmarks of the packages, ten runs each, for benchstat
 
 .PHONY: clean
 clean: ## remove what was built, installed and exported
-	rm -rf build dist demo-out internal/mapping/testdata/renderer/node_modules
+	rm -rf build dist demo-out internal/mapping/testdata/renderer/node_modules e2e/element/node_modules

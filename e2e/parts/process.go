@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"runtime"
@@ -21,6 +22,9 @@ type command struct {
 	args []string
 	env  []string // the whole environment; nil inherits ours
 	dir  string
+
+	stdin  *os.File  // nil: none
+	stdout io.Writer // hears what the child writes, beside the log; nil: nobody does
 }
 
 // Process is a running child in a process group of its own.
@@ -41,6 +45,12 @@ func start(c command) (*Process, error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	p := &Process{name: c.name, cmd: cmd, Stdout: new(Log), Stderr: new(Log), done: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = p.Stdout, p.Stderr
+	if c.stdin != nil {
+		cmd.Stdin = c.stdin
+	}
+	if c.stdout != nil {
+		cmd.Stdout = io.MultiWriter(p.Stdout, c.stdout)
+	}
 	// A grandchild that holds the pipes must not keep Wait from returning.
 	cmd.WaitDelay = 2 * time.Second
 	started := make(chan error)

@@ -30,8 +30,16 @@ type File struct {
 // name differ).
 func (p *Person) Sends(room id.RoomID, file File, caption string, options ...Option) Said {
 	p.town.stage.Helper()
+	content := file.message(caption)
+	said := p.uploads(room, content, file)
+	said.Text = caption
+	return p.message(room, content, said, options)
+}
+
+// message is the event that shows the file.
+func (f File) message(caption string) *event.MessageEventContent {
 	kind := event.MsgFile
-	switch major, _, _ := strings.Cut(file.MediaType, "/"); major {
+	switch major, _, _ := strings.Cut(f.MediaType, "/"); major {
 	case "image":
 		kind = event.MsgImage
 	case "audio":
@@ -39,13 +47,11 @@ func (p *Person) Sends(room id.RoomID, file File, caption string, options ...Opt
 	case "video":
 		kind = event.MsgVideo
 	}
-	content := &event.MessageEventContent{MsgType: kind, Body: file.Name, FileName: file.Name}
+	content := &event.MessageEventContent{MsgType: kind, Body: f.Name, FileName: f.Name}
 	if caption != "" {
 		content.Body = caption
 	}
-	said := p.uploads(room, content, file)
-	said.Text = caption
-	return p.message(room, content, said, options)
+	return content
 }
 
 // Sticks sends a sticker, which has a description instead of a caption.
@@ -57,14 +63,19 @@ func (p *Person) Sticks(room id.RoomID, file File, description string) Said {
 	return p.sends(room, event.EventSticker, content, said)
 }
 
-// uploads streams the file to the homeserver, encrypted where the room is, and
-// fills in where it is.
+// uploads puts the file on the homeserver, encrypted where the room is.
 func (p *Person) uploads(room id.RoomID, content *event.MessageEventContent, file File) Said {
 	p.town.stage.Helper()
 	encrypted, err := p.encrypts(room)
 	if err != nil {
 		p.fail("ask whether %s is encrypted: %v", room, err)
 	}
+	return p.upload(encrypted, content, file)
+}
+
+// upload streams the file to the homeserver and fills in where it is.
+func (a *account) upload(encrypted bool, content *event.MessageEventContent, file File) Said {
+	a.town.stage.Helper()
 	if file.Bytes != nil {
 		file.Size = int64(len(file.Bytes))
 	}
@@ -78,14 +89,14 @@ func (p *Person) uploads(room id.RoomID, content *event.MessageEventContent, fil
 		stream = sealed.EncryptStream(sum)
 		request.Content, request.ContentType = io.NopCloser(stream), "application/octet-stream"
 	}
-	resp, err := p.client.UploadMedia(p.ctx(), request)
+	resp, err := a.client.UploadMedia(a.ctx(), request)
 	if err != nil {
-		p.fail("upload: %v", err)
+		a.fail("upload: %v", err)
 		return Said{}
 	}
 	if encrypted {
 		if err := stream.Close(); err != nil { // writes the hash of the ciphertext
-			p.fail("upload: %v", err)
+			a.fail("upload: %v", err)
 		}
 		content.File = &event.EncryptedFileInfo{EncryptedFile: *sealed, URL: resp.ContentURI.CUString()}
 	} else {

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"net/http"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"go.mau.fi/util/dbutil"
@@ -19,18 +18,15 @@ import (
 
 // Person is somebody with an account, one device and a running client.
 type Person struct {
-	ID     id.UserID
-	town   *Town
-	client *mautrix.Client
-	olm    *crypto.OlmMachine
+	account
+	olm *crypto.OlmMachine
 
 	// members are, by encrypted room, those whom the current room key was shared
 	// with; used by the story's goroutine only.
 	members map[id.RoomID][]id.UserID
 
-	mu      sync.Mutex
-	heard   map[id.EventID]string // bodies of received messages, decrypted
-	changed chan struct{}         // closed at the next received message
+	news  news
+	heard map[id.EventID]string // bodies of received messages, decrypted; guarded by news
 }
 
 // Moves creates an account, logs it in and keeps its client syncing until the
@@ -39,8 +35,8 @@ func (t *Town) Moves(name string, displayName ...string) *Person {
 	t.stage.Helper()
 	ctx := t.stage.Context()
 	p := &Person{
-		ID: t.Registers(name), town: t,
-		members: map[id.RoomID][]id.UserID{}, heard: map[id.EventID]string{}, changed: make(chan struct{}),
+		account: account{ID: t.Registers(name), town: t},
+		members: map[id.RoomID][]id.UserID{}, heard: map[id.EventID]string{},
 	}
 	must := func(step string, err error) {
 		t.stage.Helper()
@@ -91,45 +87,21 @@ func (t *Town) Moves(name string, displayName ...string) *Person {
 	return p
 }
 
-// Token is the access token of the person's device.
-func (p *Person) Token() string { return p.client.AccessToken }
-
 func (p *Person) hear(_ context.Context, evt *event.Event) {
 	body, _ := evt.Content.Raw["body"].(string)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.heard[evt.ID] = body
-	close(p.changed)
-	p.changed = make(chan struct{})
+	p.news.tell(func() { p.heard[evt.ID] = body })
 }
 
 // Hears waits until the person has received, and where need be decrypted, an
 // event, and returns its body.
 func (p *Person) Hears(e id.EventID) string {
 	p.town.stage.Helper()
-	ctx, cancel := context.WithTimeout(p.town.stage.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(p.ctx(), time.Minute)
 	defer cancel()
-	for {
-		p.mu.Lock()
-		body, ok := p.heard[e]
-		changed := p.changed
-		p.mu.Unlock()
-		if ok {
-			return body
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			p.fail("hear %s: %v", e, context.Cause(ctx))
-			return ""
-		}
+	var body string
+	err := p.news.await(ctx, func() (ok bool) { body, ok = p.heard[e]; return ok })
+	if err != nil {
+		p.fail("hear %s: %v", e, err)
 	}
-}
-
-func (p *Person) ctx() context.Context { return p.town.stage.Context() }
-
-// fail ends the story with the person's name before the reason.
-func (p *Person) fail(format string, args ...any) {
-	p.town.stage.Helper()
-	p.town.stage.Fatalf("%s: "+format, append([]any{p.ID}, args...)...)
+	return body
 }

@@ -1,8 +1,6 @@
 package people
 
 import (
-	"time"
-
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 )
@@ -110,6 +108,12 @@ func (p *Person) encrypts(room id.RoomID) (bool, error) {
 	return p.client.StateStore.IsEncrypted(p.ctx(), room)
 }
 
+// learn stores the room's state, its encryption among it, as the server tells it.
+func (p *Person) learn(room id.RoomID) error {
+	_, err := p.client.State(p.ctx(), room)
+	return err
+}
+
 func (p *Person) send(room id.RoomID, kind event.Type, content any, said Said) Said {
 	p.town.stage.Helper()
 	resp, err := p.client.SendMessageEvent(p.ctx(), room, kind, content)
@@ -117,7 +121,5 @@ func (p *Person) send(room id.RoomID, kind event.Type, content any, said Said) S
 		p.fail("send: %v", err)
 		return said
 	}
-	said.Event, said.Room, said.Sender, said.At = resp.EventID, room, p.ID, time.Now()
-	p.town.remember(said)
-	return said
+	return p.said(room, resp.EventID, said)
 }

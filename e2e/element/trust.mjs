@@ -1,0 +1,174 @@
+// Whom a person trusts, and what makes others trust the person.
+import {
+  AllDevicesIsolationMode,
+  CryptoEvent,
+  decodeRecoveryKey,
+  OnlySignedDevicesIsolationMode,
+} from "matrix-js-sdk/lib/crypto-api/index.js";
+import { ClientEvent } from "matrix-js-sdk";
+
+import { openKeyFile, sealKeyFile } from "./keyfile.mjs";
+import { until } from "./wait.mjs";
+
+export class Trust {
+  client; // set once there is one
+  #account;
+  #secretStorageKey; // private part
+
+  constructor(account) {
+    this.#account = account;
+  }
+
+  // What the SDK asks for when it opens secret storage.
+  callbacks = {
+    getSecretStorageKey: async ({ keys }) => {
+      const id = Object.keys(keys)[0];
+      return this.#secretStorageKey ? [id, this.#secretStorageKey] : null;
+    },
+    cacheSecretStorageKey: (_id, _info, key) => {
+      this.#secretStorageKey = key;
+    },
+  };
+
+  actions = {
+    isolate: ({ mode }) => this.#isolate(mode),
+    "create-identity": () => this.#createIdentity(false),
+    "reset-identity": () => this.#createIdentity(true),
+    "set-up-recovery": () => this.#setUpRecovery(),
+    recover: ({ key }) => this.#recover(key),
+    "back-up": () => this.#backUp(),
+    discard: ({ room }) => this.#crypto.forceDiscardSession(room),
+    user: ({ user }) => this.#user(user),
+    device: ({ user, device }) => this.#device(user, device),
+    "sees-signed": ({ user, device }) => this.#seesSigned(user, device),
+    "sees-verified": ({ user }) => this.#seesVerified(user),
+    "approve-identity": ({ user }) => this.#crypto.pinCurrentUserIdentity(user),
+    "export-keys": ({ passphrase }) => this.#export(passphrase),
+    "import-keys": ({ file, passphrase }) => this.#import(file, passphrase),
+  };
+
+  get #crypto() {
+    return this.client.getCrypto();
+  }
+
+  // isolate chooses who gets room keys, as the settings of Element do.
+  #isolate(mode) {
+    switch (mode) {
+      case "all devices":
+      case "only trusted":
+        this.#crypto.setDeviceIsolationMode(new AllDevicesIsolationMode(false));
+        break;
+      case "only signed":
+        this.#crypto.setDeviceIsolationMode(new OnlySignedDevicesIsolationMode());
+        break;
+      default:
+        throw new Error(`no isolation mode is named ${mode}`);
+    }
+    // "Never send encrypted messages to unverified sessions": the SDK then asks the
+    // Rust crypto for its strategy OnlyTrustedDevices.
+    this.#crypto.globalBlacklistUnverifiedDevices = mode === "only trusted";
+  }
+
+  // createIdentity makes the three cross-signing keys and signs this device.
+  async #createIdentity(anew) {
+    await this.#crypto.bootstrapCrossSigning({
+      setupNewCrossSigning: anew,
+      authUploadDeviceSigningKeys: (upload) => this.#authenticated(upload),
+    });
+  }
+
+  // authenticated makes a request, with the password where the server asks for it
+  // (C-S API, "User-Interactive Authentication API").
+  async #authenticated(request) {
+    try {
+      return await request(null);
+    } catch (err) {
+      if (err?.httpStatus !== 401 || !err.data?.flows) throw err;
+      return request({
+        type: "m.login.password",
+        identifier: { type: "m.id.user", user: this.#account.user },
+        password: this.#account.password,
+        session: err.data.session,
+      });
+    }
+  }
+
+  // setUpRecovery opens secret storage and a key backup, and returns the recovery key.
+  async #setUpRecovery() {
+    const key = await this.#crypto.createRecoveryKeyFromPassphrase();
+    await this.#crypto.bootstrapSecretStorage({
+      createSecretStorageKey: async () => key,
+      setupNewSecretStorage: true,
+      setupNewKeyBackup: true,
+    });
+    return { key: key.encodedPrivateKey };
+  }
+
+  // recover signs this device with a recovery key and fetches the backed up keys.
+  async #recover(key) {
+    this.#secretStorageKey = decodeRecoveryKey(key);
+    await this.#crypto.bootstrapCrossSigning({});
+    if (!(await this.#crypto.getKeyBackupInfo())) return { restored: 0 };
+    await this.#crypto.loadSessionBackupPrivateKeyFromSecretStorage();
+    await this.#crypto.checkKeyBackupAndEnable();
+    const { imported } = await this.#crypto.restoreKeyBackup();
+    return { restored: imported };
+  }
+
+  // backUp waits until no room key is left that the backup lacks.
+  async #backUp() {
+    let left;
+    const count = (n) => (left = n);
+    this.client.on(CryptoEvent.KeyBackupSessionsRemaining, count);
+    try {
+      this.#crypto.checkKeyBackupAndEnable();
+      await until(this.client, [CryptoEvent.KeyBackupSessionsRemaining], () => left === 0, "the backup of all room keys");
+    } finally {
+      this.client.off(CryptoEvent.KeyBackupSessionsRemaining, count);
+    }
+  }
+
+  async #user(user) {
+    const s = await this.#crypto.getUserVerificationStatus(user);
+    return { known: s.known, verified: s.isVerified(), changed: s.needsUserApproval };
+  }
+
+  async #device(user, device) {
+    const s = await this.#crypto.getDeviceVerificationStatus(user, device);
+    return { known: s !== null, signed: s?.signedByOwner ?? false, verified: s?.isVerified() ?? false };
+  }
+
+  // seesSigned waits until this client knows a device, or any device, as signed by
+  // its owner. It asks for the user's keys first: nobody may share a room yet.
+  async #seesSigned(user, device) {
+    const signed = async () => {
+      const devices = (await this.#crypto.getUserDeviceInfo([user], true)).get(user) ?? new Map();
+      for (const d of device ? [device] : devices.keys()) {
+        if ((await this.#device(user, d)).signed) return true;
+      }
+      return false;
+    };
+    await until(this.client, this.#news, signed, `a signed device of ${user}`);
+  }
+
+  async #seesVerified(user) {
+    const verified = async () => (await this.#user(user)).verified;
+    await until(this.client, this.#news, verified, `${user} to be verified`);
+  }
+
+  #news = [ClientEvent.Sync, CryptoEvent.DevicesUpdated, CryptoEvent.UserTrustStatusChanged];
+
+  async #export(passphrase) {
+    return { file: sealKeyFile(await this.#crypto.exportRoomKeysAsJson(), passphrase) };
+  }
+
+  async #import(file, passphrase) {
+    let progress = { successes: 0, total: 0 };
+    await this.#crypto.importRoomKeysAsJson(openKeyFile(file, passphrase), {
+      progressCallback: (p) => {
+        if (p.stage === "load_keys") progress = p;
+      },
+    });
+    return { imported: progress.successes, total: progress.total };
+  }
+}
