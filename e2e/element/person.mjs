@@ -24,7 +24,7 @@ export class Person {
 
   actions = {
     login: (o) => this.#login(o),
-    join: ({ room }) => this.#client.joinRoom(room).then(() => this.#joined(room)).then(() => {}),
+    join: ({ room }) => this.#join(room),
     invite: ({ room, user }) => this.#client.invite(room, user),
     room: ({ room }) => this.#joined(room).then(async () => ({ encrypted: await this.#encrypted(room) })),
     scroll: ({ room, events }) => this.#scroll(room, events),
@@ -117,9 +117,21 @@ export class Person {
     await this.#until(ClientEvent.Sync, joined, `${user} joins ${room}`);
   }
 
+  // join waits for the invite first: who gave it decides whose keys are taken.
+  async #join(room) {
+    const invited = () => [KnownMembership.Invite, KnownMembership.Join].includes(this.#membership(room));
+    await this.#until(ClientEvent.Sync, invited, `an invite to ${room}`);
+    await this.#client.joinRoom(room);
+    await this.#joined(room);
+  }
+
+  #membership(room) {
+    return this.#client.getRoom(room)?.getMyMembership();
+  }
+
   // joined waits until the client knows that it is in a room, and what the room is.
   async #joined(room) {
-    const known = () => this.#client.getRoom(room)?.getMyMembership() === KnownMembership.Join;
+    const known = () => this.#membership(room) === KnownMembership.Join;
     await this.#until(ClientEvent.Sync, known, `being in ${room}`);
     return this.#client.getRoom(room);
   }

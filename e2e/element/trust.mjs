@@ -6,9 +6,14 @@ import {
   OnlySignedDevicesIsolationMode,
 } from "matrix-js-sdk/lib/crypto-api/index.js";
 import { ClientEvent } from "matrix-js-sdk";
+import { requestKeyBackupVersion, RustBackupManager } from "matrix-js-sdk/lib/rust-crypto/backup.js";
 
 import { openKeyFile, sealKeyFile } from "./keyfile.mjs";
 import { until } from "./wait.mjs";
+
+// Clients wait some seconds before they back a new key up, lest all of a room do it
+// at once. Here is one.
+RustBackupManager.maxBackupLoopStartDelayMillis = 0;
 
 export class Trust {
   client; // set once there is one
@@ -117,15 +122,9 @@ export class Trust {
 
   // backUp waits until no room key is left that the backup lacks.
   async #backUp() {
-    let left;
-    const count = (n) => (left = n);
-    this.client.on(CryptoEvent.KeyBackupSessionsRemaining, count);
-    try {
-      this.#crypto.checkKeyBackupAndEnable();
-      await until(this.client, [CryptoEvent.KeyBackupSessionsRemaining], () => left === 0, "the backup of all room keys");
-    } finally {
-      this.client.off(CryptoEvent.KeyBackupSessionsRemaining, count);
-    }
+    const all = async () =>
+      (await requestKeyBackupVersion(this.client.http))?.count >= (await this.#crypto.exportRoomKeys()).length;
+    await until(this.client, [CryptoEvent.KeyBackupSessionsRemaining], all, "the backup of all room keys");
   }
 
   async #user(user) {

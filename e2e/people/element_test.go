@@ -1,7 +1,11 @@
 package people_test
 
 import (
+	"slices"
 	"testing"
+
+	"maunium.net/go/mautrix/event"
+	"maunium.net/go/mautrix/id"
 
 	"github.com/matrix-connector/matrix-connector/e2e/parts"
 	"github.com/matrix-connector/matrix-connector/e2e/people"
@@ -17,24 +21,228 @@ func dendrite(t *testing.T) *people.Town {
 	return people.New(t, hs)
 }
 
+// meet brings somebody into an encrypted room of dana's.
+func meet(dana *people.Element, who id.UserID, joins func(id.RoomID)) id.RoomID {
+	room := dana.Creates("Back room", people.Encrypted())
+	dana.Invites(room, who)
+	joins(room)
+	dana.Sees(room, who)
+	return room
+}
+
+func hears(t *testing.T, who interface{ Hears(id.EventID) string }, said people.Said) {
+	t.Helper()
+	if got := who.Hears(said.Event); got != said.Text {
+		t.Errorf("what was said as %q was heard as %q", said.Text, got)
+	}
+}
+
 func TestElementAndOthersUnderstandEachOther(t *testing.T) {
 	t.Parallel()
 	town := dendrite(t)
-	alice := town.Moves("alice")
-	dana := town.MovesWithElement("dana")
-	room := dana.Creates("Back room", people.Encrypted())
-	dana.Invites(room, alice.ID)
-	alice.Joins(room)
-	dana.Sees(room, alice.ID)
+	alice, dana := town.Moves("alice"), town.MovesWithElement("dana")
+	room := meet(dana, alice.ID, alice.Joins)
 	said := dana.Says(room, "hello alice")
 	if !said.Encrypted {
-		t.Error("in the clear")
+		t.Error("dana spoke in the clear")
 	}
-	if got := alice.Hears(said.Event); got != "hello alice" {
-		t.Errorf("alice heard %q", got)
+	hears(t, alice, said)
+	hears(t, dana, alice.Says(room, "hello dana"))
+
+	// What Element calls the default is that an unsigned device is served, too.
+	if trust := dana.TrustsDevice(alice.ID, alice.Devices(alice.ID)[0]); !trust.Known || trust.Signed || trust.Verified {
+		t.Errorf("of alice's unsigned device dana thinks %+v", trust)
 	}
-	answer := alice.Says(room, "hello dana")
-	if got := dana.Hears(answer.Event); got != "hello dana" {
-		t.Errorf("dana heard %q", got)
+	edit := dana.Edits(said, "hello all")
+	if got := alice.Hears(edit); got != "* hello all" {
+		t.Errorf("alice heard %q as the edit", got)
 	}
+	photo := dana.Sends(room, people.Picture("photo.png", 1), "a caption")
+	if got := alice.Hears(photo.Event); got != "a caption" {
+		t.Errorf("alice heard %q as the caption", got)
+	}
+	dana.Reacts(room, said.Event, "👍")
+	dana.Redacts(room, edit)
+
+	plain := dana.Creates("Lobby")
+	if said := dana.Says(plain, "in the open"); said.Encrypted {
+		t.Error("dana encrypted where the room does not")
+	}
+}
+
+func TestOnlySignedDevicesGetKeys(t *testing.T) {
+	t.Parallel()
+	town := dendrite(t)
+	alice, dana := town.Moves("alice"), town.MovesWithElement("dana", people.OnlySigned())
+	room := meet(dana, alice.ID, alice.Joins)
+	secret := dana.Says(room, "not for an unsigned device")
+	if code := alice.IsRefused(secret.Event); code != event.RoomKeyWithheldUnverified {
+		t.Errorf("alice was refused with %q, want m.unverified", code)
+	}
+	// And the other way round: what an unsigned device says is not shown.
+	hidden := alice.Says(room, "from an unsigned device")
+	if code := dana.CannotRead(hidden.Event); code != "UNSIGNED_SENDER_DEVICE" {
+		t.Errorf("dana does not read an unsigned device for %q", code)
+	}
+
+	alice.Signs()
+	dana.SeesSigned(alice.ID)
+	hears(t, alice, dana.Says(room, "for a signed device"))
+	hears(t, dana, alice.Says(room, "from a signed device"))
+	if _, err := alice.Reads(room, secret.Event); err == nil {
+		t.Error("alice reads what was said before she signed")
+	}
+}
+
+func TestOnlyTrustedDevicesGetKeys(t *testing.T) {
+	t.Parallel()
+	town := dendrite(t)
+	alice, dana, erin := town.Moves("alice"), town.MovesWithElement("dana", people.OnlyTrusted()), town.MovesWithElement("erin")
+	alice.Signs()
+	room := meet(dana, alice.ID, alice.Joins)
+	dana.Invites(room, erin.ID)
+	erin.Joins(room)
+	dana.Sees(room, erin.ID)
+	dana.SeesSigned(alice.ID)
+	dana.SeesSigned(erin.ID)
+
+	secret := dana.Says(room, "for those whom I have verified")
+	if code := alice.IsRefused(secret.Event); code != event.RoomKeyWithheldUnverified {
+		t.Errorf("alice was refused with %q, want m.unverified", code)
+	}
+	if code := erin.CannotRead(secret.Event); code != "MEGOLM_KEY_WITHHELD_FOR_UNVERIFIED_DEVICE" {
+		t.Errorf("erin cannot read for %q", code)
+	}
+	asked := dana.Verifies(erin.ID, room)
+	compare(t, asked, erin.IsAskedBy(dana.ID))
+	dana.SeesVerified(erin.ID)
+	open := dana.Says(room, "for erin")
+	hears(t, erin, open)
+	if code := alice.IsRefused(open.Event); code != event.RoomKeyWithheldUnverified {
+		t.Errorf("alice was refused with %q, want m.unverified", code)
+	}
+}
+
+// compare goes through a verification by emoji.
+func compare(t *testing.T, asking, asked *people.Verification) {
+	t.Helper()
+	asked.Accepts()
+	asking.Starts()
+	mine, theirs := asking.Emoji(), asked.Emoji()
+	if len(mine) != 7 || !slices.Equal(mine, theirs) {
+		t.Errorf("one side sees %q, the other one %q", mine, theirs)
+	}
+	asking.Confirms()
+	asked.Confirms()
+	asking.Succeeds()
+	asked.Succeeds()
+}
+
+func TestElementsVerifyEachOther(t *testing.T) {
+	t.Parallel()
+	town := dendrite(t)
+	dana, erin := town.MovesWithElement("dana"), town.MovesWithElement("erin")
+	room := meet(dana, erin.ID, erin.Joins)
+	if dana.Trusts(erin.ID).Verified || erin.Trusts(dana.ID).Verified {
+		t.Fatal("they know each other before they have met")
+	}
+	dana.SeesSigned(erin.ID)
+	erin.SeesSigned(dana.ID)
+
+	// One who says no is not verified.
+	asking := dana.VerifiesDevice(erin.ID, erin.Device)
+	asked := erin.IsAskedBy(dana.ID)
+	asked.Accepts()
+	asking.Starts()
+	asking.Emoji()
+	asked.Emoji()
+	asking.Mismatches()
+	for _, side := range []*people.Verification{asking, asked} {
+		if code, by := side.Fails(); code != string(event.VerificationCancelCodeSASMismatch) || by != dana.ID {
+			t.Errorf("the mismatch ended with %q by %q", code, by)
+		}
+	}
+	asking = erin.Verifies(dana.ID, room)
+	dana.IsAskedBy(erin.ID).Cancels()
+	if code, by := asking.Fails(); code != string(event.VerificationCancelCodeUser) || by != dana.ID {
+		t.Errorf("the refusal ended with %q by %q", code, by)
+	}
+	if dana.Trusts(erin.ID).Verified || erin.Trusts(dana.ID).Verified {
+		t.Fatal("they are verified without having compared")
+	}
+
+	// By messages to a device, and then in a room; one asks, then the other one.
+	asking = dana.VerifiesDevice(erin.ID, erin.Device)
+	compare(t, asking, erin.IsAskedBy(dana.ID))
+	dana.SeesVerified(erin.ID)
+	erin.SeesVerified(dana.ID)
+	asking = erin.Verifies(dana.ID, room)
+	compare(t, asking, dana.IsAskedBy(erin.ID))
+}
+
+func TestHistoryComesWithElementsInvite(t *testing.T) {
+	t.Parallel()
+	town := dendrite(t)
+	dana, erin := town.MovesWithElement("dana"), town.MovesWithElement("erin")
+	open, closed := dana.Creates("Open", people.Encrypted()), dana.Creates("Closed", people.Encrypted())
+	first, second := dana.Says(open, "before you came"), dana.Says(closed, "before you came")
+	dana.Invites(open, erin.ID)
+	dana.InvitesWithoutHistory(closed, erin.ID)
+	erin.Joins(open)
+	erin.Joins(closed)
+	erin.ScrollsUp(open, 20)
+	erin.ScrollsUp(closed, 20)
+	hears(t, erin, first)
+	if code := erin.CannotRead(second.Event); code == "" {
+		t.Error("erin cannot read, and there is no reason")
+	}
+}
+
+func TestElementReadsKeyFilesOfOthers(t *testing.T) {
+	t.Parallel()
+	town := dendrite(t)
+	alice, dana := town.Moves("alice"), town.MovesWithElement("dana")
+	hers, his := dana.Creates("Dana's", people.Encrypted()), alice.Creates("Alice's", people.Encrypted())
+	old, older := dana.Says(hers, "from dana's past"), alice.Says(his, "from alice's past")
+	dana.InvitesWithoutHistory(hers, alice.ID)
+	alice.Invites(his, dana.ID)
+	alice.Joins(hers)
+	dana.Joins(his)
+
+	if _, err := alice.Reads(hers, old.Event); err == nil {
+		t.Error("alice reads the past without its key")
+	}
+	if n := alice.ImportsKeys(dana.ExportsKeys("sesame"), "sesame"); n == 0 {
+		t.Error("alice imported no key")
+	}
+	if got, err := alice.Reads(hers, old.Event); err != nil || got != old.Text {
+		t.Errorf("alice reads %q, %v", got, err)
+	}
+	dana.ScrollsUp(his, 20)
+	dana.CannotRead(older.Event)
+	if n := dana.ImportsKeys(alice.ExportsKeys("open sesame"), "open sesame"); n == 0 {
+		t.Error("dana imported no key")
+	}
+	hears(t, dana, older)
+}
+
+func TestRecoveryKeySignsAndRestores(t *testing.T) {
+	t.Parallel()
+	town := dendrite(t)
+	dana := town.MovesWithElement("dana")
+	key := dana.SetsUpRecovery()
+	room := dana.Creates("Back room", people.Encrypted())
+	said := dana.Says(room, "kept in the backup")
+	dana.BacksUp()
+
+	again := town.OpensElement("dana")
+	if trust := dana.TrustsDevice(again.ID, again.Device); trust.Signed {
+		t.Error("a new device is signed without the recovery key")
+	}
+	if n := again.Recovers(key); n != 1 {
+		t.Errorf("%d keys came back, want 1", n)
+	}
+	dana.SeesSigned(again.ID, again.Device)
+	again.ScrollsUp(room, 20)
+	hears(t, again, said)
 }

@@ -25,8 +25,10 @@ type Person struct {
 	// with; used by the story's goroutine only.
 	members map[id.RoomID][]id.UserID
 
-	news  news
-	heard map[id.EventID]string // bodies of received messages, decrypted; guarded by news
+	news     news
+	heard    map[id.EventID]string // bodies of received messages, decrypted; guarded by news, as the rest
+	sessions map[id.EventID]id.SessionID
+	refused  map[id.SessionID]event.RoomKeyWithheldCode
 }
 
 // Moves creates an account, logs it in and keeps its client syncing until the
@@ -37,6 +39,7 @@ func (t *Town) Moves(name string, displayName ...string) *Person {
 	p := &Person{
 		account: account{ID: t.Registers(name), town: t},
 		members: map[id.RoomID][]id.UserID{}, heard: map[id.EventID]string{},
+		sessions: map[id.EventID]id.SessionID{}, refused: map[id.SessionID]event.RoomKeyWithheldCode{},
 	}
 	must := func(step string, err error) {
 		t.stage.Helper()
@@ -67,6 +70,8 @@ func (t *Town) Moves(name string, displayName ...string) *Person {
 	syncer := client.Syncer.(*mautrix.DefaultSyncer)
 	syncer.OnEventType(event.EventMessage, p.hear)
 	syncer.OnEventType(event.EventSticker, p.hear)
+	syncer.OnEventType(event.EventEncrypted, p.seal)
+	syncer.OnEventType(event.ToDeviceRoomKeyWithheld, p.refuse)
 	syncer.ParseErrorHandler = func(*event.Event, error) bool { return true } // a body stays a body
 
 	syncing, stop := context.WithCancel(context.WithoutCancel(ctx))
