@@ -26,8 +26,7 @@ async function answer(line) {
     if (!action) throw new Error(`no action is named ${name}`);
     write({ id, result: (await action(given ?? {})) ?? {} });
   } catch (err) {
-    console.error(`${name}:`, err);
-    write({ id, error: err?.message || String(err) });
+    write({ id, error: err?.stack || String(err) });
   }
 }
 

@@ -16,6 +16,7 @@ export class Person {
   #tell;
   #client;
   #trust;
+  #memberships = new Map(); // ours, by room, as of the last sync that was taken in wholly
 
   // tell(event, facts) reports what happens.
   constructor(tell) {
@@ -58,6 +59,7 @@ export class Person {
 
     this.#client.on(RoomEvent.Timeline, (event) => void this.#heed(event));
     this.#client.on(MatrixEventEvent.Decrypted, (event) => this.#hear(event));
+    this.#client.on(ClientEvent.Sync, () => this.#settle());
     await this.#client.startClient({ initialSyncLimit: 20, lazyLoadMembers: true, threadSupport: true });
     await this.#until(ClientEvent.Sync, () => this.#client.getSyncState() === SyncState.Syncing, "the first sync");
     return {
@@ -66,6 +68,12 @@ export class Person {
       token: session.access_token,
       crypto: this.#client.getCrypto().getVersion(),
     };
+  }
+
+  // settle notes where the person is. In the middle of a sync a room may be there whose
+  // encryption is not yet, and what is said in it would go out in the clear.
+  #settle() {
+    for (const room of this.#client.getRooms()) this.#memberships.set(room.roomId, room.getMyMembership());
   }
 
   stop() {
@@ -119,19 +127,15 @@ export class Person {
 
   // join waits for the invite first: who gave it decides whose keys are taken.
   async #join(room) {
-    const invited = () => [KnownMembership.Invite, KnownMembership.Join].includes(this.#membership(room));
+    const invited = () => [KnownMembership.Invite, KnownMembership.Join].includes(this.#memberships.get(room));
     await this.#until(ClientEvent.Sync, invited, `an invite to ${room}`);
     await this.#client.joinRoom(room);
     await this.#joined(room);
   }
 
-  #membership(room) {
-    return this.#client.getRoom(room)?.getMyMembership();
-  }
-
   // joined waits until the client knows that it is in a room, and what the room is.
   async #joined(room) {
-    const known = () => this.#membership(room) === KnownMembership.Join;
+    const known = () => this.#memberships.get(room) === KnownMembership.Join;
     await this.#until(ClientEvent.Sync, known, `being in ${room}`);
     return this.#client.getRoom(room);
   }

@@ -46,8 +46,8 @@ export class Trust {
     user: ({ user }) => this.#user(user),
     device: ({ user, device }) => this.#device(user, device),
     "sees-signed": ({ user, device }) => this.#seesSigned(user, device),
-    "sees-verified": ({ user }) => this.#seesVerified(user),
-    "approve-identity": ({ user }) => this.#crypto.pinCurrentUserIdentity(user),
+    "sees-user": ({ user, as }) => this.#seesUser(user, as),
+    "approve-identity": ({ user }) => this.#crypto.withdrawVerificationRequirement(user),
     "export-keys": ({ passphrase }) => this.#export(passphrase),
     "import-keys": ({ file, passphrase }) => this.#import(file, passphrase),
   };
@@ -129,7 +129,8 @@ export class Trust {
 
   async #user(user) {
     const s = await this.#crypto.getUserVerificationStatus(user);
-    return { known: s.known, verified: s.isVerified(), changed: s.needsUserApproval };
+    const lost = s.wasCrossSigningVerified() && !s.isVerified();
+    return { known: s.known, verified: s.isVerified(), changed: s.needsUserApproval || lost };
   }
 
   async #device(user, device) {
@@ -150,9 +151,9 @@ export class Trust {
     await until(this.client, this.#news, signed, `a signed device of ${user}`);
   }
 
-  async #seesVerified(user) {
-    const verified = async () => (await this.#user(user)).verified;
-    await until(this.client, this.#news, verified, `${user} to be verified`);
+  // seesUser waits until this client holds a user for verified, or for changed.
+  async #seesUser(user, as) {
+    await until(this.client, this.#news, async () => (await this.#user(user))[as], `${user} to be ${as}`);
   }
 
   #news = [ClientEvent.Sync, CryptoEvent.DevicesUpdated, CryptoEvent.UserTrustStatusChanged];
@@ -161,13 +162,12 @@ export class Trust {
     return { file: sealKeyFile(await this.#crypto.exportRoomKeysAsJson(), passphrase) };
   }
 
+  // import answers how many of the file's keys are new here: the SDK's own count is
+  // that of a progress bar, which stops one before the end.
   async #import(file, passphrase) {
-    let progress = { successes: 0, total: 0 };
-    await this.#crypto.importRoomKeysAsJson(openKeyFile(file, passphrase), {
-      progressCallback: (p) => {
-        if (p.stage === "load_keys") progress = p;
-      },
-    });
-    return { imported: progress.successes, total: progress.total };
+    const known = async () => (await this.#crypto.exportRoomKeys()).length;
+    const before = await known();
+    await this.#crypto.importRoomKeysAsJson(openKeyFile(file, passphrase));
+    return { imported: (await known()) - before };
   }
 }

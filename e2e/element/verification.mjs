@@ -13,6 +13,7 @@ const phases = {
 };
 
 export class Verifications {
+  sealed = false;
   #client;
   #tell;
   #known = new Map(); // by transaction: { request, emoji, shown }
@@ -21,13 +22,15 @@ export class Verifications {
     this.#client = client;
     this.#tell = tell;
     client.on(CryptoEvent.VerificationRequestReceived, (request) => this.#follow(request));
+    this.#intercept();
   }
 
   actions = {
     "verify-in-room": async ({ user, room }) => this.#follow(await this.#crypto.requestVerificationDM(user, room)),
     "verify-device": async ({ user, device }) => this.#follow(await this.#crypto.requestDeviceVerification(user, device)),
     "verify-own-user": async () => this.#follow(await this.#crypto.requestOwnUserVerification()),
-    accept: ({ transaction }) => this.#one(transaction).request.accept(),
+    "seal-verifications": () => void (this.sealed = true),
+    accept: ({ transaction }) => this.#accept(this.#one(transaction).request),
     start: ({ transaction }) => this.#one(transaction).request.startVerification(sas).then(() => {}),
     confirm: ({ transaction }) => this.#shown(transaction).confirm(),
     mismatch: ({ transaction }) => this.#shown(transaction).mismatch(),
@@ -48,6 +51,35 @@ export class Verifications {
     const { shown } = this.#one(transaction);
     if (!shown) throw new Error(`verification ${transaction} shows no emoji yet`);
     return shown;
+  }
+
+  async #accept(request) {
+    if (this.sealed && request.roomId) {
+      // What the crypto sends goes through one queue; the first encryption of a room
+      // waits for that queue, and must not be in it.
+      const crypto = this.#crypto;
+      const encryptor = crypto.roomEncryptors[request.roomId];
+      await encryptor?.prepareForEncryption(crypto.globalBlacklistUnverifiedDevices, crypto.deviceIsolationMode);
+    }
+    await request.accept();
+  }
+
+  // intercept encrypts what is verified in a room where the room is encrypted, if it
+  // is to be sealed. The SDK sends it in the clear, other clients do not.
+  #intercept() {
+    const { http } = this.#client;
+    const send = http.authedRequest.bind(http);
+    const pattern = /\/rooms\/([^/]+)\/send\/(m\.key\.verification\.\w+|m\.room\.message)\//;
+    http.authedRequest = async (method, path, query, body, options) => {
+      const [, room, type] = (method === "PUT" && typeof body === "string" && path.match(pattern)) || [];
+      if (!this.sealed || !type) return send(method, path, query, body, options);
+      const content = JSON.parse(body);
+      if (type === "m.room.message" && content.msgtype !== "m.key.verification.request") {
+        return send(method, path, query, body, options);
+      }
+      const sent = await this.#client.sendEvent(decodeURIComponent(room), type, content);
+      return options?.json === false ? JSON.stringify(sent) : sent;
+    };
   }
 
   // follow reports a request whenever it changes.

@@ -56,6 +56,7 @@ type ElementOption func(*elementOptions)
 type elementOptions struct {
 	isolation Isolation
 	unsigned  bool
+	sealed    bool
 }
 
 // OnlySigned makes a client share room keys with cross-signed devices alone.
@@ -72,6 +73,13 @@ func OnlyTrusted() ElementOption {
 // identity if it has none.
 func Unsigned() ElementOption {
 	return func(o *elementOptions) { o.unsigned = true }
+}
+
+// SealedVerifications makes a client encrypt what it sends of a verification in an
+// encrypted room. The SDK does not, clients that are built on the Rust SDK itself, such
+// as Element X, do; both are met.
+func SealedVerifications() ElementOption {
+	return func(o *elementOptions) { o.sealed = true }
 }
 
 // MovesWithElement creates an account and logs it in with Element, which makes a
@@ -122,6 +130,9 @@ func (t *Town) OpensElement(name string, options ...ElementOption) *Element {
 	}
 	e.client.DeviceID = e.Device
 	e.Isolates(o.isolation)
+	if o.sealed {
+		e.asks("seal-verifications", nil, nil)
+	}
 	if !o.unsigned && !e.Trusts(e.ID).Known {
 		e.asks("create-identity", nil, nil)
 	}

@@ -1,9 +1,13 @@
 package people_test
 
 import (
+	"fmt"
+	"runtime"
 	"slices"
+	"strings"
 	"testing"
 
+	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
@@ -141,7 +145,7 @@ func compare(t *testing.T, asking, asked *people.Verification) {
 func TestElementsVerifyEachOther(t *testing.T) {
 	t.Parallel()
 	town := dendrite(t)
-	dana, erin := town.MovesWithElement("dana"), town.MovesWithElement("erin")
+	dana, erin := town.MovesWithElement("dana", people.SealedVerifications()), town.MovesWithElement("erin")
 	room := meet(dana, erin.ID, erin.Joins)
 	if dana.Trusts(erin.ID).Verified || erin.Trusts(dana.ID).Verified {
 		t.Fatal("they know each other before they have met")
@@ -171,13 +175,48 @@ func TestElementsVerifyEachOther(t *testing.T) {
 		t.Fatal("they are verified without having compared")
 	}
 
-	// By messages to a device, and then in a room; one asks, then the other one.
-	asking = dana.VerifiesDevice(erin.ID, erin.Device)
-	compare(t, asking, erin.IsAskedBy(dana.ID))
-	dana.SeesVerified(erin.ID)
-	erin.SeesVerified(dana.ID)
+	// In a room, and by messages to a device; one asks, and then the other one. Dana
+	// encrypts her half of what goes through the room, erin does not.
 	asking = erin.Verifies(dana.ID, room)
 	compare(t, asking, dana.IsAskedBy(erin.ID))
+	dana.SeesVerified(erin.ID)
+	erin.SeesVerified(dana.ID)
+	asking = dana.VerifiesDevice(erin.ID, erin.Device)
+	compare(t, asking, erin.IsAskedBy(dana.ID))
+	asking = dana.Verifies(erin.ID, room)
+	compare(t, asking, erin.IsAskedBy(dana.ID))
+
+	clear := map[id.UserID]int{}
+	for _, evt := range events(t, town, dana, room) {
+		if strings.HasPrefix(evt.Type.Type, "m.key.verification.") || evt.Content.Raw["msgtype"] == "m.key.verification.request" {
+			clear[evt.Sender]++
+		}
+	}
+	if clear[dana.ID] != 0 || clear[erin.ID] == 0 {
+		t.Errorf("of the verifications %d events of dana's and %d of erin's went in the clear, want none and all", clear[dana.ID], clear[erin.ID])
+	}
+
+	// A new identity is not the one that was verified.
+	dana.ResetsIdentity()
+	erin.SeesChanged(dana.ID)
+	erin.Approves(dana.ID)
+	if trust := erin.Trusts(dana.ID); trust != (people.Trust{Known: true}) {
+		t.Errorf("of dana's new identity erin thinks %+v", trust)
+	}
+}
+
+// events is the newest page of a room as the homeserver has it.
+func events(t *testing.T, town *people.Town, who *people.Element, room id.RoomID) []*event.Event {
+	t.Helper()
+	client, err := mautrix.NewClient(town.Homeserver.URL, who.ID, who.Token())
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := client.Messages(t.Context(), room, "", "", mautrix.DirectionBackward, nil, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return page.Chunk
 }
 
 func TestHistoryComesWithElementsInvite(t *testing.T) {
@@ -245,4 +284,37 @@ func TestRecoveryKeySignsAndRestores(t *testing.T) {
 	dana.SeesSigned(again.ID, again.Device)
 	again.ScrollsUp(room, 20)
 	hears(t, again, said)
+}
+
+// stage is a story's stage that lets a test see the story fail.
+type stage struct {
+	*testing.T
+	failure string
+}
+
+func (s *stage) Fatalf(format string, args ...any) {
+	s.failure = fmt.Sprintf(format, args...)
+	runtime.Goexit()
+}
+
+func TestAFailureTellsWhatTheClientLogged(t *testing.T) {
+	t.Parallel()
+	s := &stage{T: t}
+	hs, err := parts.StartDendrite(t.Context(), parts.HomeserverConfig{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = hs.Close() })
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		town := people.New(s, hs)
+		town.MovesWithElement("dana").Recovers("no recovery key")
+	}()
+	<-ended
+	for _, want := range []string{"@dana:" + parts.ServerName + ": recover: Error: Incorrect parity", "trust.mjs:", "the log of its Element ends:\n"} {
+		if !strings.Contains(s.failure, want) {
+			t.Errorf("the failure lacks %q:\n%s", want, s.failure)
+		}
+	}
 }

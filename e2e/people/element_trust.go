@@ -10,7 +10,8 @@ type Trust struct {
 	Known bool `json:"known"`
 	// Verified: the user has verified it.
 	Verified bool `json:"verified"`
-	// Changed: it is another one than the client saw before, and nobody approved.
+	// Changed: it is another one than the client saw, or the user verified, before,
+	// and nobody approved of that.
 	Changed bool `json:"changed"`
 }
 
@@ -67,10 +68,16 @@ func (e *Element) SeesSigned(who id.UserID, device ...id.DeviceID) {
 // SeesVerified waits until the client holds somebody for verified.
 func (e *Element) SeesVerified(who id.UserID) {
 	e.town.stage.Helper()
-	e.asks("sees-verified", map[string]any{"user": who}, nil)
+	e.asks("sees-user", map[string]any{"user": who, "as": "verified"}, nil)
 }
 
-// Approves accepts that somebody's identity has changed.
+// SeesChanged waits until the client notices that somebody's identity is another one.
+func (e *Element) SeesChanged(who id.UserID) {
+	e.town.stage.Helper()
+	e.asks("sees-user", map[string]any{"user": who, "as": "changed"}, nil)
+}
+
+// Approves accepts that somebody's identity has changed, and no longer wants it verified.
 func (e *Element) Approves(who id.UserID) {
 	e.town.stage.Helper()
 	e.asks("approve-identity", map[string]any{"user": who}, nil)
