@@ -70,8 +70,8 @@ export class Person {
     };
   }
 
-  // settle notes where the person is. In the middle of a sync a room may be there whose
-  // encryption is not yet, and what is said in it would go out in the clear.
+  // settle notes where the person is: in the middle of a sync a room may be there, and
+  // its state not yet.
   #settle() {
     for (const room of this.#client.getRooms()) this.#memberships.set(room.roomId, room.getMyMembership());
   }
@@ -110,8 +110,20 @@ export class Person {
     return { event: sent.event_id, encrypted };
   }
 
-  #encrypted(room) {
-    return this.#client.getCrypto().isEncryptionEnabledInRoom(room);
+  // encrypted asks the server until the client knows: a sync may have come while the
+  // room was being created, before its encryption was set. What is said then would go
+  // out in the clear.
+  async #encrypted(room) {
+    const known = () => this.#client.getCrypto().isEncryptionEnabledInRoom(room);
+    if (await known()) return true;
+    try {
+      await this.#client.getStateEvent(room, "m.room.encryption", "");
+    } catch (err) {
+      if (err?.errcode === "M_NOT_FOUND") return false;
+      throw err;
+    }
+    await this.#until(ClientEvent.Sync, known, `the encryption of ${room}`);
+    return true;
   }
 
   // scroll loads older messages of a room, which are then heard.

@@ -37,8 +37,8 @@ export class Trust {
 
   actions = {
     isolate: ({ mode }) => this.#isolate(mode),
-    "create-identity": () => this.#createIdentity(false),
-    "reset-identity": () => this.#createIdentity(true),
+    "have-identity": () => this.#haveIdentity(),
+    "reset-identity": () => this.#createIdentity(),
     "set-up-recovery": () => this.#setUpRecovery(),
     recover: ({ key }) => this.#recover(key),
     "back-up": () => this.#backUp(),
@@ -74,10 +74,15 @@ export class Trust {
     this.#crypto.globalBlacklistUnverifiedDevices = mode === "only trusted";
   }
 
+  // haveIdentity creates an identity where the account has none; it asks the server.
+  async #haveIdentity() {
+    if (!(await this.#crypto.userHasCrossSigningKeys())) await this.#createIdentity();
+  }
+
   // createIdentity makes the three cross-signing keys and signs this device.
-  async #createIdentity(anew) {
+  async #createIdentity() {
     await this.#crypto.bootstrapCrossSigning({
-      setupNewCrossSigning: anew,
+      setupNewCrossSigning: true,
       authUploadDeviceSigningKeys: (upload) => this.#authenticated(upload),
     });
   }
@@ -109,21 +114,27 @@ export class Trust {
     return { key: key.encodedPrivateKey };
   }
 
-  // recover signs this device with a recovery key and fetches the backed up keys.
+  // recover signs this device with a recovery key and fetches the backed up keys. Some
+  // of them come by themselves as soon as the backup is open, so it is told how many
+  // there are in all.
   async #recover(key) {
     this.#secretStorageKey = decodeRecoveryKey(key);
     await this.#crypto.bootstrapCrossSigning({});
-    if (!(await this.#crypto.getKeyBackupInfo())) return { restored: 0 };
-    await this.#crypto.loadSessionBackupPrivateKeyFromSecretStorage();
-    await this.#crypto.checkKeyBackupAndEnable();
-    const { imported } = await this.#crypto.restoreKeyBackup();
-    return { restored: imported };
+    if (await requestKeyBackupVersion(this.client.http)) {
+      await this.#crypto.loadSessionBackupPrivateKeyFromSecretStorage();
+      await this.#crypto.checkKeyBackupAndEnable();
+      await this.#crypto.restoreKeyBackup();
+    }
+    return { keys: await this.#count() };
+  }
+
+  async #count() {
+    return (await this.#crypto.exportRoomKeys()).length;
   }
 
   // backUp waits until no room key is left that the backup lacks.
   async #backUp() {
-    const all = async () =>
-      (await requestKeyBackupVersion(this.client.http))?.count >= (await this.#crypto.exportRoomKeys()).length;
+    const all = async () => (await requestKeyBackupVersion(this.client.http))?.count >= (await this.#count());
     await until(this.client, [CryptoEvent.KeyBackupSessionsRemaining], all, "the backup of all room keys");
   }
 
@@ -139,10 +150,10 @@ export class Trust {
   }
 
   // seesSigned waits until this client knows a device, or any device, as signed by
-  // its owner. It asks for the user's keys first: nobody may share a room yet.
+  // its owner.
   async #seesSigned(user, device) {
     const signed = async () => {
-      const devices = (await this.#crypto.getUserDeviceInfo([user], true)).get(user) ?? new Map();
+      const devices = (await this.#crypto.getUserDeviceInfo([user])).get(user) ?? new Map();
       for (const d of device ? [device] : devices.keys()) {
         if ((await this.#device(user, d)).signed) return true;
       }
@@ -165,9 +176,8 @@ export class Trust {
   // import answers how many of the file's keys are new here: the SDK's own count is
   // that of a progress bar, which stops one before the end.
   async #import(file, passphrase) {
-    const known = async () => (await this.#crypto.exportRoomKeys()).length;
-    const before = await known();
+    const before = await this.#count();
     await this.#crypto.importRoomKeysAsJson(openKeyFile(file, passphrase));
-    return { imported: (await known()) - before };
+    return { imported: (await this.#count()) - before };
   }
 }

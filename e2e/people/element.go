@@ -133,8 +133,8 @@ func (t *Town) OpensElement(name string, options ...ElementOption) *Element {
 	if o.sealed {
 		e.asks("seal-verifications", nil, nil)
 	}
-	if !o.unsigned && !e.Trusts(e.ID).Known {
-		e.asks("create-identity", nil, nil)
+	if !o.unsigned {
+		e.asks("have-identity", nil, nil)
 	}
 	return e
 }

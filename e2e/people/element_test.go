@@ -279,7 +279,7 @@ func TestRecoveryKeySignsAndRestores(t *testing.T) {
 		t.Error("a new device is signed without the recovery key")
 	}
 	if n := again.Recovers(key); n != 1 {
-		t.Errorf("%d keys came back, want 1", n)
+		t.Errorf("the new device has %d keys, want the one of the backup", n)
 	}
 	dana.SeesSigned(again.ID, again.Device)
 	again.ScrollsUp(room, 20)

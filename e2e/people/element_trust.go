@@ -55,7 +55,8 @@ func (e *Element) TrustsDevice(who id.UserID, device id.DeviceID) DeviceTrust {
 }
 
 // SeesSigned waits until the client knows a device of somebody's as signed by its
-// owner: the named one, or else any. A room key is shared with it after that.
+// owner: the named one, or else any. A room key is shared with it after that. Like
+// Element, it looks after people alone with whom it shares an encrypted room.
 func (e *Element) SeesSigned(who id.UserID, device ...id.DeviceID) {
 	e.town.stage.Helper()
 	with := map[string]any{"user": who}
@@ -102,14 +103,14 @@ func (e *Element) SetsUpRecovery() string {
 }
 
 // Recovers signs the client's device with a recovery key, fetches the keys of the
-// account's backup, if there is one, and returns how many there were.
+// account's backup, if there is one, and returns how many keys it has in the end.
 func (e *Element) Recovers(key string) int {
 	e.town.stage.Helper()
 	var got struct {
-		Restored int `json:"restored"`
+		Keys int `json:"keys"`
 	}
 	e.asks("recover", map[string]any{"key": key}, &got)
-	return got.Restored
+	return got.Keys
 }
 
 // BacksUp waits until all of the client's room keys are in its backup.
@@ -128,7 +129,7 @@ func (e *Element) ExportsKeys(passphrase string) []byte {
 	return []byte(got.File)
 }
 
-// ImportsKeys reads a key file and returns how many of its keys the client took.
+// ImportsKeys reads a key file and returns how many of its keys the client did not have.
 func (e *Element) ImportsKeys(file []byte, passphrase string) int {
 	e.town.stage.Helper()
 	var got struct {
