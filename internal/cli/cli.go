@@ -36,6 +36,7 @@ type grammar struct {
 	Health     healthCommand  `cmd:""`
 	Keys       keysCommand    `cmd:""`
 	Rooms      roomsCommand   `cmd:""`
+	Verify     verifyCommand  `cmd:""`
 	VersionOf  versionCommand `cmd:"" name:"version"`
 	HelpOnThis helpCommand    `cmd:"" name:"help"`
 }
@@ -65,8 +66,8 @@ func Main(ctx context.Context, args, environ []string, stdin io.Reader, stdout, 
 	case g.Help && err == nil:
 		command, _, _ := strings.Cut(commandOf(parsed), " ")
 		return in.help(command, args)
-	case g.Help:
-		return in.help("", args)
+	case g.Help: // what the command needs may be missing
+		return in.help(firstWord(args), args)
 	case err != nil:
 		in.complain(err.Error(), program+" --help shows what can be done")
 		return exitUsage
@@ -86,6 +87,8 @@ func Main(ctx context.Context, args, environ []string, stdin io.Reader, stdout, 
 		return g.Keys.Export.run(ctx, in)
 	case "rooms":
 		return g.Rooms.run(ctx, in)
+	case "verify":
+		return g.Verify.run(ctx, in)
 	case "version":
 		return g.VersionOf.run(in)
 	case "help":
@@ -98,6 +101,16 @@ func Main(ctx context.Context, args, environ []string, stdin io.Reader, stdout, 
 // commandOf names the command that was asked for, as it is typed.
 func commandOf(parsed *kong.Context) string {
 	return strings.TrimPrefix(parsed.Selected().Path(), program+" ")
+}
+
+// firstWord is the first of the arguments that is no flag, "" for none.
+func firstWord(args []string) string {
+	for _, arg := range args {
+		if !strings.HasPrefix(arg, "-") {
+			return arg
+		}
+	}
+	return ""
 }
 
 // helpCommand shows a page of help.

@@ -82,9 +82,9 @@ type Matrix struct {
 	// Name of the bot's device, as others see it.
 	DeviceName string `env:"MATRIX_DEVICE_NAME" default:"octi_bot"`
 	// Recovery key, or security phrase, of the bot's account: with it the device is signed and the key backup opened. Without it rooms may stay dark.
-	RecoveryKey Secret `env:"MATRIX_RECOVERY_KEY" later:"true"`
+	RecoveryKey Secret `env:"MATRIX_RECOVERY_KEY"`
 	// A file, which does not exist yet, for the recovery key of an account that has none: lets a start without a terminal make the account's identity.
-	RecoveryKeyOut string `env:"MATRIX_RECOVERY_KEY_OUT" example:"./recovery-key.txt" later:"true"`
+	RecoveryKeyOut string `env:"MATRIX_RECOVERY_KEY_OUT" example:"./recovery-key.txt"`
 	// Folder of the database and of files on their way. Keep it on a volume: it holds the bot's device.
 	StorePath string `env:"MATRIX_STORE_PATH" default:"./store"`
 	// Seals what is secret in the store. Without it a key file is made inside the store, and a stolen disk can be read.

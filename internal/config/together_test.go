@@ -56,13 +56,12 @@ func TestWhatIsOfUseOnlyTogetherIsGivenTogether(t *testing.T) {
 }
 
 func TestWhatComesLaterIsCheckedAndSaysSo(t *testing.T) {
-	c := mustLoad(t, config.Input{Environ: complete("MATRIX_REDACTIONS=delete", "MATRIX_RECOVERY_KEY="+canary, "QUEUE_PROTOCOL=api")})
+	c := mustLoad(t, config.Input{Environ: complete("MATRIX_REDACTIONS=delete", "QUEUE_PROTOCOL=api")})
 	var got []string
 	for _, w := range c.Warnings {
 		got = append(got, w.String())
 	}
 	want := []string{
-		"MATRIX_RECOVERY_KEY is checked, but has no effect in this version",
 		"MATRIX_REDACTIONS is checked, but has no effect in this version",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -95,7 +95,9 @@ func (d *Desk) Watch(ctx context.Context, id int64, told func(request.Request)) 
 				return r, err
 			}
 			if r.Interactive {
-				if err := d.Touch(ctx, id); err != nil {
+				if err := d.Touch(ctx, id); errors.Is(err, request.ErrEnded) {
+					continue // just now: it is read again
+				} else if err != nil {
 					return r, err
 				}
 			}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/matrix-connector/matrix-connector/internal/ledger"
 	"github.com/matrix-connector/matrix-connector/internal/matrix"
-	"github.com/matrix-connector/matrix-connector/internal/request"
 )
 
 var _ matrix.Journal = (*ledger.Ledger)(nil)
@@ -59,7 +58,7 @@ func (c *Connector) read(ctx context.Context, caughtUp context.CancelFunc) error
 	keys := c.loop("keys", keep.turn)
 	keys.calm = calmKeys
 	group, ctx := errgroup.WithContext(ctx)
-	loops := []*loop{c.loop("fill", fill.turn), c.loop("fetch", fetch.turn), keys, c.requestLoop(c.carriers())}
+	loops := []*loop{c.loop("fill", fill.turn), c.loop("fetch", fetch.turn), keys, c.requestLoop()}
 	if c.config.Output != "" && !c.config.Follow {
 		loops = append(loops, c.loop("sync", (&ending{connector: c, keeper: keep, done: caughtUp}).turn))
 	} else {
@@ -85,11 +84,6 @@ func (c *Connector) read(ctx context.Context, caughtUp context.CancelFunc) error
 		group.Go(func() error { return l.run(ctx) })
 	}
 	return group.Wait()
-}
-
-// carriers are the requests that can be carried out while the account is open.
-func (c *Connector) carriers() map[request.Kind]carrier {
-	return map[request.Kind]carrier{request.KindKeys: c.carryKeys}
 }
 
 func (c *Connector) loop(name string, turn func(context.Context) (bool, error)) *loop {

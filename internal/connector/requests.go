@@ -17,6 +17,8 @@ type requests struct {
 	// carriers say how each kind is carried out. One that is not known here was made by
 	// another version of this program.
 	carriers map[request.Kind]carrier
+	// sweep is told which requests are open; nil: nobody needs to know.
+	sweep func(ctx context.Context, open []request.Request) error
 }
 
 // carrier does a piece of what is asked for. It must be short, and safe to repeat: the
@@ -32,6 +34,11 @@ func (q *requests) turn(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	var failures []error
+	if q.sweep != nil {
+		if err := q.sweep(ctx, pending); err != nil {
+			failures = append(failures, err)
+		}
+	}
 	for _, r := range pending {
 		again, err := q.carry(ctx, r)
 		more = more || again
@@ -72,10 +79,16 @@ func final(err error) bool {
 }
 
 // requestLoop is the loop that carries requests out. Commands call it through the
-// control socket.
-func (c *Connector) requestLoop(carriers map[request.Kind]carrier) *loop {
-	q := &requests{table: c.requests, log: c.log, carriers: carriers}
-	l := c.loop("request", q.turn)
+// control socket, and verifications when something came.
+func (c *Connector) requestLoop() *loop {
+	f := &verifier{
+		verifications: c.account.Verifications(c.invites.MayInvite, c.call), account: c.account, table: c.requests,
+		may: c.invites.MayInvite, now: c.now, wake: c.call, held: map[int64]*held{},
+	}
+	q := &requests{table: c.requests, log: c.log, sweep: f.sweep, carriers: map[request.Kind]carrier{
+		request.KindKeys: c.carryKeys, request.KindVerify: f.carry,
+	}}
+	l := c.loop("request", func(ctx context.Context) (bool, error) { return f.turn(ctx, q.turn) })
 	l.wake, l.calm = func() <-chan struct{} { return c.asked }, 0
 	return l
 }

@@ -104,6 +104,8 @@ type Account struct {
 	// told and toldBackup, guarded by securing: the standing was logged since the start.
 	told, toldBackup bool
 
+	verifications atomic.Pointer[Verifications] // nil: nobody listens
+
 	seeded      atomic.Bool // the searches for keys were listed since the start
 	keysChanged atomic.Bool // the account's own keys have, since KeysChanged was asked
 	keysUnsaved atomic.Bool // keys may have come since all were saved

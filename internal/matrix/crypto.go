@@ -29,7 +29,7 @@ func (a *Account) transact(ctx context.Context, fn func(ctx context.Context, m *
 		}
 	}
 	m := a.machine
-	m.keys, m.refusals = nil, nil
+	m.keys, m.refusals, m.heard = nil, nil, nil
 
 	committed := false
 	defer func() {
@@ -62,6 +62,9 @@ func (a *Account) transact(ctx context.Context, fn func(ctx context.Context, m *
 	committed = err == nil
 	if committed && len(m.keys) > 0 {
 		a.keysUnsaved.Store(true)
+	}
+	if committed && len(m.heard) > 0 {
+		a.overhears(m.heard)
 	}
 	if committed && m.outdated {
 		m.discard()

@@ -67,6 +67,7 @@ func (a *Account) absorbOne(ctx context.Context, m *machine, b *timeline.Batch, 
 	if !ciphertext(e) {
 		out.Trust = view.plainTrust(e, live)
 		relate(&out)
+		m.heardInRoom(&out)
 		b.Events = append(b.Events, out)
 		return nil
 	}
@@ -78,6 +79,7 @@ func (a *Account) absorbOne(ctx context.Context, m *machine, b *timeline.Batch, 
 		b.Undecrypted = append(b.Undecrypted, *no)
 		return nil
 	}
+	m.heardInRoom(&out)
 	b.Events = append(b.Events, out)
 	return nil
 }
@@ -100,7 +102,9 @@ func (a *Account) reread(ctx context.Context, m *machine, u timeline.Undecrypted
 		u.Reason, u.Cause = timeline.ReasonMalformed, problem
 		return out, &u, nil
 	}
-	no, err = a.decrypt(ctx, m, &out, e)
+	if no, err = a.decrypt(ctx, m, &out, e); err == nil && no == nil {
+		m.heardInRoom(&out)
+	}
 	return out, no, err
 }
 

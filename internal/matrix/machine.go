@@ -11,6 +11,7 @@ import (
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
+	"github.com/matrix-connector/matrix-connector/internal/sas"
 	"github.com/matrix-connector/matrix-connector/internal/timeline"
 )
 
@@ -21,6 +22,7 @@ type machine struct {
 	guard    *guard
 	keys     []timeline.KeyRef // of the current transaction
 	refusals []withholding     // of the current transaction
+	heard    []sas.Event       // of verifications, of the current transaction
 	// offer is the room history bundle that the to-device message in hand held.
 	offer *event.RoomKeyBundleEventContent
 	// outdated is set when the machine remembers what has changed in the database: it

@@ -47,6 +47,7 @@ func (a *Account) toDeviceOne(ctx context.Context, m *machine, raw json.RawMessa
 		return nil //nolint:nilerr // it costs itself only
 	}
 	kind := event.Type{Type: e.Type, Class: event.ToDeviceEventType}
+	m.heardToDevice(e.Type, e.Sender, e.Content)
 	switch kind {
 	case event.ToDeviceEncrypted, event.ToDeviceRoomKeyWithheld, event.ToDeviceOrgMatrixRoomKeyWithheld:
 	default:
@@ -95,7 +96,15 @@ func (a *Account) handle(ctx context.Context, m *machine, evt *event.Event) (ok 
 	}()
 	m.guard.taking = true
 	defer func() { m.guard.taking = false }()
-	m.olm.HandleToDeviceEvent(ctx, evt)
+	if evt.Type != event.ToDeviceEncrypted {
+		m.olm.HandleToDeviceEvent(ctx, evt)
+		return true
+	}
+	// What the library has no use for it gives back: messages of verifications, which may
+	// come encrypted as well.
+	if rest := m.olm.HandleEncryptedEvent(ctx, evt); rest != nil {
+		m.heardToDevice(rest.Type.Type, rest.Sender, rest.Content.VeryRaw)
+	}
 	return true
 }
 
