@@ -1,4 +1,5 @@
 // Verification by emoji, one step a request, so that a story decides on each.
+import { ClientEvent } from "matrix-js-sdk";
 import { CryptoEvent, VerificationPhase, VerificationRequestEvent, VerifierEvent } from "matrix-js-sdk/lib/crypto-api/index.js";
 
 const sas = "m.sas.v1";
@@ -26,9 +27,9 @@ export class Verifications {
   }
 
   actions = {
-    "verify-in-room": async ({ user, room }) => this.#follow(await this.#crypto.requestVerificationDM(user, room)),
-    "verify-device": async ({ user, device }) => this.#follow(await this.#crypto.requestDeviceVerification(user, device)),
-    "verify-own-user": async () => this.#follow(await this.#crypto.requestOwnUserVerification()),
+    "verify-in-room": ({ user, room }) => this.#ask(user, () => this.#crypto.requestVerificationDM(user, room)),
+    "verify-device": ({ user, device }) => this.#ask(user, () => this.#crypto.requestDeviceVerification(user, device)),
+    "verify-own-user": () => this.#ask(this.#client.getUserId(), () => this.#crypto.requestOwnUserVerification()),
     "seal-verifications": () => void (this.sealed = true),
     accept: ({ transaction }) => this.#accept(this.#one(transaction).request),
     start: ({ transaction }) => this.#one(transaction).request.startVerification(sas).then(() => {}),
@@ -51,6 +52,25 @@ export class Verifications {
     const { shown } = this.#one(transaction);
     if (!shown) throw new Error(`verification ${transaction} shows no emoji yet`);
     return shown;
+  }
+
+  // ask begins a verification. One with the same user that is done must be forgotten
+  // first, or the crypto cancels both; it forgets with the next sync.
+  async #ask(user, begin) {
+    const again = [...this.#known.values()].some(({ request }) => request.otherUserId === user);
+    if (again) await this.#sync();
+    return this.#follow(await begin());
+  }
+
+  // sync waits for a sync that begins now: one that brings what is sent here.
+  async #sync() {
+    const { promise, resolve } = Promise.withResolvers();
+    const look = ({ message }) => message.type === "test.wake" && resolve();
+    this.#client.on(ClientEvent.ReceivedToDeviceMessage, look);
+    const self = new Map([[this.#client.getUserId(), new Map([[this.#client.getDeviceId(), {}]])]]);
+    await this.#client.sendToDevice("test.wake", self);
+    await promise;
+    this.#client.off(ClientEvent.ReceivedToDeviceMessage, look);
   }
 
   async #accept(request) {
