@@ -186,14 +186,14 @@ func TestElementsVerifyEachOther(t *testing.T) {
 	asking = dana.Verifies(erin.ID, room)
 	compare(t, asking, erin.IsAskedBy(dana.ID))
 
-	clear := map[id.UserID]int{}
+	open := map[id.UserID]int{}
 	for _, evt := range events(t, town, dana, room) {
 		if strings.HasPrefix(evt.Type.Type, "m.key.verification.") || evt.Content.Raw["msgtype"] == "m.key.verification.request" {
-			clear[evt.Sender]++
+			open[evt.Sender]++
 		}
 	}
-	if clear[dana.ID] != 0 || clear[erin.ID] == 0 {
-		t.Errorf("of the verifications %d events of dana's and %d of erin's went in the clear, want none and all", clear[dana.ID], clear[erin.ID])
+	if open[dana.ID] != 0 || open[erin.ID] == 0 {
+		t.Errorf("of the verifications %d events of dana's and %d of erin's went in the clear, want none and all", open[dana.ID], open[erin.ID])
 	}
 
 	// A new identity is not the one that was verified.
