@@ -21,6 +21,8 @@ type ConnectorConfig struct {
 	// Env is its whole environment but PATH and HOME: nothing of the machine's
 	// own settings reaches it.
 	Env map[string]string
+	// Stdin is what it reads, closed by the caller; nil: nothing.
+	Stdin *os.File
 	// Profiles is an existing folder for the run's CPU, heap and allocation
 	// profiles; with it the binary is the one that measures itself. Empty: the
 	// released one.
@@ -51,7 +53,7 @@ func StartConnector(ctx context.Context, c ConnectorConfig) (*Connector, error) 
 	for _, k := range slices.Sorted(maps.Keys(c.Env)) {
 		env = append(env, k+"="+c.Env[k])
 	}
-	p, err := start(command{name: "matrix-connector", path: program[0], args: append(slices.Clone(program[1:]), c.Args...), dir: c.Dir, env: env})
+	p, err := start(command{name: "matrix-connector", path: program[0], args: append(slices.Clone(program[1:]), c.Args...), dir: c.Dir, env: env, stdin: c.Stdin})
 	if err != nil {
 		return nil, err
 	}

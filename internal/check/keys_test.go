@@ -1,6 +1,7 @@
 package check_test
 
 import (
+	"maps"
 	"slices"
 	"testing"
 
@@ -52,9 +53,7 @@ func TestTheDevicesStandingIsForeseen(t *testing.T) {
 				key, _ = hasIdentity(t, s)
 			}
 			if o.env != nil {
-				for variable, value := range o.env(key) {
-					s.env[variable] = value
-				}
+				maps.Copy(s.env, o.env(key))
 			}
 			made := s.homeserver.Count(matrixtest.KeysSigning) + s.homeserver.Count(matrixtest.KeysSignatures)
 			r := s.checks()

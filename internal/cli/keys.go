@@ -87,7 +87,7 @@ func (c *keysExport) run(ctx context.Context, in *invocation) (code int) {
 	if err != nil {
 		return in.failOf(err, settings, passphrase)
 	}
-	f, err := os.OpenFile(c.File, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // the operator names the file
+	f, err := os.OpenFile(c.File, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return in.fail(err, "name a file that does not exist yet, in a folder that can be written to")
 	}

@@ -69,11 +69,11 @@ func (d *dialogue) run(ctx context.Context, asked connector.VerifyAsked) (code i
 		ending := context.WithoutCancel(ctx)
 		withdrawn := d.desk.Withdraw(ending, number)
 		_ = d.desk.Wake(ending) // it looks by itself, too
-		if ctx.Err() != nil {
-			d.in.say("stopped")
-			return exitFailed, nil
+		if ctx.Err() == nil {
+			return exitFailed, errors.Join(err, withdrawn)
 		}
-		return exitFailed, errors.Join(err, withdrawn)
+		d.in.say("stopped")
+		return exitFailed, nil // the person ended it
 	}
 	switch r.State {
 	case request.Failed:
@@ -164,9 +164,12 @@ func (d *dialogue) end(s connector.VerifyShown) (int, error) {
 		}
 		return exitFailed, fmt.Errorf("%s is not verified: %s", who, why)
 	}
-	if s.User.String() == d.bot {
-		d.print("Verified. The other session of %s signs the bot's device: matrix-connector check shows it.\n", who)
-	} else {
+	switch {
+	case s.Signed:
+		d.print("Verified: the other session of %s has signed the bot's device.\n", who)
+	case s.User.String() == d.bot:
+		d.print("Verified, but the other session of %s has not signed the bot's device. Does it have the account's identity?\nmatrix-connector check shows how the device stands.\n", who)
+	default:
 		d.print("Verified: %s and the bot trust each other. Keys come with what is said from now on.\n", who)
 	}
 	return exitFine, nil

@@ -11,7 +11,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"maunium.net/go/mautrix/crypto"
-	"maunium.net/go/mautrix/id"
 
 	"github.com/matrix-connector/matrix-connector/internal/config"
 	"github.com/matrix-connector/matrix-connector/internal/connector"
@@ -22,7 +21,7 @@ import (
 
 // darkRoom is an encrypted room in which alice said what the bot has no key of, and the key
 // file that she exports.
-func darkRoom(ctx context.Context, t *testing.T, hs *matrixtest.Server, texts ...string) (room id.RoomID, file []byte) {
+func darkRoom(ctx context.Context, t *testing.T, hs *matrixtest.Server, texts ...string) (file []byte) {
 	t.Helper()
 	alice, err := hs.NewPeer(ctx, "alice")
 	if err != nil {
@@ -48,7 +47,7 @@ func darkRoom(ctx context.Context, t *testing.T, hs *matrixtest.Server, texts ..
 	if file, err = crypto.ExportKeys("a passphrase", []*crypto.InboundGroupSession{in}); err != nil {
 		t.Fatal(err)
 	}
-	return r.ID, file
+	return file
 }
 
 func settingsOf(t *testing.T, hs *matrixtest.Server, path string) *config.Config {
@@ -68,7 +67,7 @@ func TestAKeyFileIsTakenInWithoutAConnector(t *testing.T) {
 	defer cancel()
 	hs := homeserver(t)
 	path, output := t.TempDir(), t.TempDir()
-	_, file := darkRoom(ctx, t, hs, "canary one", "canary two")
+	file := darkRoom(ctx, t, hs, "canary one", "canary two")
 	settings := settingsOf(t, hs, path)
 	if _, err := connector.ImportKeys(ctx, settings, file, "a passphrase"); err == nil {
 		t.Error("keys were taken into a store that nobody has worked on")
@@ -107,7 +106,7 @@ func TestAKeyFileIsTakenInBesideTheRunningConnector(t *testing.T) {
 	defer cancel()
 	hs := homeserver(t)
 	path, output := t.TempDir(), t.TempDir()
-	_, file := darkRoom(ctx, t, hs, "canary one", "canary two")
+	file := darkRoom(ctx, t, hs, "canary one", "canary two")
 	settings := settingsOf(t, hs, path)
 	c, err := connector.New(connector.Config{Settings: settings, Output: output, Follow: true, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {

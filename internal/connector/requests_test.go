@@ -97,7 +97,7 @@ func TestACommandAsksTheRunningConnector(t *testing.T) {
 	go func() { ended <- c.Run(running) }()
 	for {
 		// The socket opens when the store is the connector's.
-		res, err := control.Client(settings.Matrix.StorePath).Get("http://connector/healthz") //nolint:noctx // the client has a bound
+		res, err := control.Client(settings.Matrix.StorePath).Get("http://connector/healthz")
 		if err == nil {
 			_ = res.Body.Close() // it is not read
 			break

@@ -55,6 +55,7 @@ type VerifyShown struct {
 	Decimals []int       `json:"decimals,omitempty"` // three, where there are no emoji
 	Code     string      `json:"code,omitempty"`     // why it was cancelled
 	Ours     bool        `json:"ours,omitempty"`     // by us
+	Signed   bool        `json:"signed,omitempty"`   // done: by another session of the bot's account, which has signed the device
 }
 
 // VerifyPhase is how far a verification is (closed set).
@@ -87,12 +88,20 @@ type verifier struct {
 type held struct {
 	*sas.Verification
 	ready time.Time // since when either side may begin with the emoji
+	done  time.Time // since when what was proven is believed
 	shown string    // last
 }
 
 // startAfter is how long the one who asked has to begin with the emoji, before we do.
 // Clients such as Element let a person choose first.
 const startAfter = 5 * time.Second
+
+// signWithin is how long another session of the bot's account may take to sign the device.
+// That is told by no event.
+const (
+	signWithin = 15 * time.Second
+	signEvery  = time.Second
+)
 
 // carry brings one request a step further.
 func (f *verifier) carry(ctx context.Context, r request.Request) (more bool, err error) {
@@ -115,17 +124,43 @@ func (f *verifier) carry(ctx context.Context, r request.Request) (more bool, err
 	}
 	switch h.State() {
 	case sas.StateDone:
-		if err := f.verifications.Settle(ctx, h.Verification); err != nil {
+		signed, more, err := f.settle(ctx, h)
+		if err != nil || more {
 			return false, err
 		}
 		delete(f.held, r.ID)
-		return false, f.table.Finish(ctx, r.ID, h.show())
+		s := h.show()
+		s.Signed = signed
+		return false, f.table.Finish(ctx, r.ID, s)
 	case sas.StateCancelled:
 		delete(f.held, r.ID)
 		return false, f.table.Finish(ctx, r.ID, h.show())
 	default:
 		return false, f.show(ctx, r.ID, h, h.show())
 	}
+}
+
+// settle believes what was proven. By a session of the bot's own account it waits until that
+// has signed the device.
+func (f *verifier) settle(ctx context.Context, h *held) (signed, more bool, err error) {
+	if h.done.IsZero() {
+		if err := f.verifications.Settle(ctx, h.Verification); err != nil {
+			return false, false, err
+		}
+		h.done = f.now()
+	}
+	if h.Them().User != f.account.UserID() {
+		return false, false, nil
+	}
+	s, err := f.account.Secure(ctx)
+	if err != nil || s.Signed {
+		return s.Signed, false, err
+	}
+	if f.now().Sub(h.done) >= signWithin {
+		return false, false, nil
+	}
+	time.AfterFunc(signEvery, f.wake)
+	return false, true, nil
 }
 
 // begin finds the verification that a request is about: one that somebody asks for or, where

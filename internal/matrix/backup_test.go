@@ -4,6 +4,7 @@ import (
 	"crypto/ecdh"
 	"encoding/base64"
 	"encoding/json"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -143,7 +144,7 @@ func TestKeysAreSavedAndRestoredForJustTheEventsThatWait(t *testing.T) {
 // asked is how many sessions the backup was asked for.
 func (v *vault) asked() (n int) {
 	for _, r := range v.server.Requests(matrixtest.RoomKeys) {
-		if r.Method == "GET" {
+		if r.Method == http.MethodGet {
 			n++
 		}
 	}

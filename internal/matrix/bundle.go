@@ -236,7 +236,7 @@ type bundleContent struct {
 func (a *Account) downloadBundle(ctx context.Context, b bundle) (*bundleContent, error) {
 	uri, err := b.file.URL.Parse()
 	if err != nil || !validMediaURI(uri) || b.file.PrepareForDecryption() != nil {
-		return nil, errNoBundle //nolint:nilerr // it is the sender's mistake
+		return nil, errNoBundle // it is the sender's mistake
 	}
 	ctx, watch := watchIdle(ctx)
 	defer watch.stop()

@@ -296,8 +296,8 @@ func (a *Account) authenticated(ctx context.Context, path string, body map[strin
 }
 
 func parts(path string) []any {
-	var list []any
-	for _, p := range strings.Split(path, "/") {
+	list := make([]any, 0, strings.Count(path, "/")+1)
+	for p := range strings.SplitSeq(path, "/") {
 		list = append(list, p)
 	}
 	return list

@@ -53,7 +53,7 @@ func ReadKeyFile(text []byte, passphrase string) (KeyFile, error) {
 	raw := make([]byte, base64.StdEncoding.DecodedLen(len(body)))
 	n, err := base64.StdEncoding.Decode(raw, body)
 	if err != nil || n < keyFileHeader+keyFileMAC {
-		return nil, ErrNoKeyFile //nolint:nilerr // where in the file says nothing to a person
+		return nil, ErrNoKeyFile // where in the file says nothing to a person
 	}
 	raw = raw[:n]
 	if raw[0] != keyFileVersion {
@@ -95,7 +95,7 @@ func ReadKeyFile(text []byte, passphrase string) (KeyFile, error) {
 
 // Write gives the file under a passphrase.
 func (f KeyFile) Write(passphrase string) ([]byte, error) {
-	plain, err := json.Marshal(f)
+	plain, err := json.Marshal(f) //nolint:gosec // it is encrypted by the next line
 	if err != nil {
 		return nil, fmt.Errorf("write key file: %w", err)
 	}

@@ -189,7 +189,7 @@ func (a *Account) searchBackup(ctx context.Context, b keyBackup, s *search) erro
 		in, err := readSession(*found, id.KeySourceBackup, a.now())
 		if err != nil {
 			a.log.WarnContext(ctx, "a key in the backup cannot be read", slog.String("room_id", s.Room.String()), slog.String("session_id", s.Session.String()))
-			return nil
+			return nil //nolint:nilerr // the cause may quote the key
 		}
 		in.KeyBackupVersion = id.KeyBackupVersion(b.version)
 		if _, err := m.take(ctx, in, true); err != nil {
@@ -221,7 +221,7 @@ func (a *Account) askBackup(ctx context.Context, b keyBackup, room id.RoomID, se
 	}
 	data, err := answer.Data.Decrypt(b.key)
 	if err != nil || data == nil {
-		return nil, nil //nolint:nilerr // as above
+		return nil, nil // as above
 	}
 	return &crypto.ExportedSession{
 		Algorithm: data.Algorithm, RoomID: room, SenderKey: data.SenderKey, SessionID: session, SessionKey: data.SessionKey,

@@ -102,7 +102,7 @@ func (a *Account) openStorage(ctx context.Context) (*ssss.Key, error) {
 		key, err = meta.VerifyPassphrase(name, a.config.RecoveryKey)
 	}
 	if err != nil || key == nil || len(key.Key) != utils.AESCTRKeyLength {
-		return nil, wrong //nolint:nilerr // the cause is that it does not fit
+		return nil, wrong // the cause is that it does not fit
 	}
 	return key, nil
 }

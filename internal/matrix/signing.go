@@ -70,7 +70,7 @@ func (a *Account) openIdentity(ctx context.Context, identity *publicIdentity) (s
 	}
 	keys, err := openSeeds(master, self, user)
 	if err != nil || keys.selfSigning.PublicKey() != identity.selfSigning {
-		return seeds{}, &problemError{Problem: ProblemOtherKeys} //nolint:nilerr // damaged or foreign, it is the same to who has to cure it
+		return seeds{}, &problemError{Problem: ProblemOtherKeys} // damaged or foreign, it is the same to who has to cure it
 	}
 	if keys.master != nil && keys.master.PublicKey() != identity.master {
 		keys.master = nil

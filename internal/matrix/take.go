@@ -29,7 +29,7 @@ func readSession(s crypto.ExportedSession, source id.KeySource, now time.Time) (
 	}
 	ratchet, err := olm.InboundGroupSessionImport([]byte(s.SessionKey))
 	if err != nil || ratchet.ID() != s.SessionID {
-		return nil, errBadSession //nolint:nilerr // the cause may quote the key
+		return nil, errBadSession // the cause may quote the key
 	}
 	in = &crypto.InboundGroupSession{
 		Internal: ratchet, SigningKey: s.SenderClaimedKeys.Ed25519, SenderKey: s.SenderKey, RoomID: s.RoomID,

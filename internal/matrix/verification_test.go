@@ -25,7 +25,7 @@ type meeting struct {
 	room    id.RoomID
 }
 
-func newMeeting(t *testing.T, change ...func(*matrix.Config)) *meeting {
+func newMeeting(t *testing.T) *meeting {
 	t.Helper()
 	s := newScene(t, matrixtest.Options{})
 	key, _ := s.hasIdentity()
@@ -35,7 +35,7 @@ func newMeeting(t *testing.T, change ...func(*matrix.Config)) *meeting {
 	r := s.server.NewRoom(m.alice.User, matrixtest.RoomOptions{Encrypted: true})
 	r.Join(s.bot)
 	m.room = r.ID
-	m.begin(append(change, withRecoveryKey(key))...)
+	m.begin(withRecoveryKey(key))
 	return m
 }
 
@@ -110,11 +110,11 @@ func (m *meeting) must(err error) {
 	}
 }
 
-// only is the one verification under way.
-func only(t *testing.T, all []*sas.Verification, state sas.State) *sas.Verification {
+// asked is the one verification under way, which somebody has asked for.
+func asked(t *testing.T, all []*sas.Verification) *sas.Verification {
 	t.Helper()
-	if len(all) != 1 || all[0].State() != state {
-		t.Fatalf("%d verifications, want one that is %s: %v", len(all), state, all)
+	if len(all) != 1 || all[0].State() != sas.StateAsked {
+		t.Fatalf("%d verifications, want one that is asked for: %v", len(all), all)
 	}
 	return all[0]
 }
@@ -214,7 +214,7 @@ func TestSomebodyVerifiesTheBot(t *testing.T) {
 			if want := "somebody asks to verify the bot by emoji: run matrix-connector verify within ten minutes"; strings.Count(m.log.String(), want) != 1 {
 				t.Errorf("the log does not say once that somebody asks:\n%s", m.log)
 			}
-			ours := only(t, m.v.UnderWay(), sas.StateAsked)
+			ours := asked(t, m.v.UnderWay())
 			m.must(m.v.Accept(ctx, ours))
 			m.talk()
 			if tt.theStart {
@@ -243,7 +243,7 @@ func TestTheBotVerifiesSomebody(t *testing.T) {
 		ours, err := m.v.Request(ctx, m.alice.User, room)
 		m.must(err)
 		m.talk()
-		theirs := only(t, m.alice.Book.UnderWay(), sas.StateAsked)
+		theirs := asked(t, m.alice.Book.UnderWay())
 		out, err := theirs.Accept()
 		m.alice.says(theirs, out, err)
 		m.talk()
@@ -259,7 +259,7 @@ func TestEmojiThatDifferAreBelievedByNobody(t *testing.T) {
 	theirs, out, err := m.alice.Book.RequestInRoom(m.bot, m.room, time.Now())
 	m.alice.says(theirs, out, err)
 	m.talk()
-	ours := only(t, m.v.UnderWay(), sas.StateAsked)
+	ours := asked(t, m.v.UnderWay())
 	m.must(m.v.Accept(ctx, ours))
 	m.talk()
 	m.must(m.v.Start(ctx, ours))
@@ -306,7 +306,7 @@ func TestARestartEndsAVerification(t *testing.T) {
 	theirs, out, err := m.alice.Book.RequestInRoom(m.bot, m.room, time.Now())
 	m.alice.says(theirs, out, err)
 	m.talk()
-	m.must(m.v.Accept(ctx, only(t, m.v.UnderWay(), sas.StateAsked)))
+	m.must(m.v.Accept(ctx, asked(t, m.v.UnderWay())))
 	m.talk()
 	m.restart(m.account)
 	m.begin()
@@ -324,7 +324,7 @@ func TestARestartEndsAVerification(t *testing.T) {
 	theirs, out, err = m.alice.Book.RequestInRoom(m.bot, m.room, time.Now())
 	m.alice.says(theirs, out, err)
 	m.talk()
-	ours := only(t, m.v.UnderWay(), sas.StateAsked)
+	ours := asked(t, m.v.UnderWay())
 	m.must(m.v.Accept(ctx, ours))
 	m.talk()
 	m.must(m.v.Start(ctx, ours))
@@ -345,7 +345,7 @@ func TestOldRequestsAreNone(t *testing.T) {
 	m.alice.says(theirs, out, err)
 	m.server.SetClock(time.Now)
 	m.talk()
-	only(t, m.v.UnderWay(), sas.StateAsked)
+	asked(t, m.v.UnderWay())
 }
 
 // Without an identity of its own the bot is verified as a device alone.
@@ -361,7 +361,7 @@ func TestADeviceWithoutAnIdentityIsVerified(t *testing.T) {
 	theirs, out, err := m.alice.Book.Request(m.bot, []id.DeviceID{m.account.DeviceID()}, time.Now())
 	m.alice.says(theirs, out, err)
 	m.talk()
-	ours := only(t, m.v.UnderWay(), sas.StateAsked)
+	ours := asked(t, m.v.UnderWay())
 	m.must(m.v.Accept(ctx, ours))
 	m.talk()
 	m.must(m.v.Start(ctx, ours))
@@ -401,7 +401,7 @@ func TestAFloodOfVerifications(t *testing.T) {
 		})
 	}
 	m.catchUp(m.account)
-	asked := m.server.Count(matrixtest.KeysQuery)
+	queries := m.server.Count(matrixtest.KeysQuery)
 	for range 3 {
 		if _, err := m.v.Turn(t.Context()); err != nil {
 			t.Fatal(err)
@@ -410,7 +410,7 @@ func TestAFloodOfVerifications(t *testing.T) {
 	if n := len(m.v.UnderWay()); n != 0 {
 		t.Errorf("%d are under way with devices that are none", n)
 	}
-	if asked = m.server.Count(matrixtest.KeysQuery) - asked; asked > 20 {
-		t.Errorf("keys were asked for %d times", asked)
+	if queries = m.server.Count(matrixtest.KeysQuery) - queries; queries > 20 {
+		t.Errorf("keys were asked for %d times", queries)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -182,13 +183,12 @@ func (t *Table) Pending(ctx context.Context, kinds ...Kind) ([]Request, error) {
 		WHERE state = 'open' AND interactive AND touched < ?2`, t.now().UnixMilli(), t.now().Add(-Forsaken).UnixMilli()); err != nil {
 		return nil, fmt.Errorf("withdraw forsaken requests: %w", err)
 	}
-	query, args := "SELECT "+columns+" FROM request WHERE state = 'open'", []any{}
-	for i, k := range kinds {
-		query += map[bool]string{true: " AND kind IN (?", false: ",?"}[i == 0]
+	query, args := "SELECT "+columns+" FROM request WHERE state = 'open'", make([]any, 0, len(kinds))
+	for _, k := range kinds {
 		args = append(args, k)
 	}
 	if len(kinds) > 0 {
-		query += ")"
+		query += " AND kind IN (?" + strings.Repeat(",?", len(kinds)-1) + ")"
 	}
 	rows, err := t.store.DB().Query(ctx, query+" ORDER BY id", args...)
 	if err != nil {

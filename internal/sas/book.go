@@ -145,7 +145,7 @@ func (b *Book) stray(e Event, f fields) []Message {
 
 // Expire ends the verifications whose time is over, and forgets those that ended before.
 func (b *Book) Expire(now time.Time) []Message {
-	var out []Message
+	out := make([]Message, 0, len(b.list))
 	kept := b.list[:0]
 	for _, v := range b.list {
 		ended := v.state.Ended()

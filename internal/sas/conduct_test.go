@@ -3,6 +3,7 @@ package sas_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -95,9 +96,7 @@ func (s *stage) says(p *peer, kind string, content map[string]any) sas.Event {
 	}
 	e := sas.Event{Type: "m.key.verification." + kind, Sender: p.User, Room: s.room, ID: "$said", Sent: noon}
 	all := map[string]any{}
-	for k, x := range content {
-		all[k] = x
-	}
+	maps.Copy(all, content)
 	if s.room == "" {
 		all["transaction_id"] = v.Transaction()
 	} else {
@@ -328,9 +327,7 @@ func TestMalformedMessagesCancel(t *testing.T) {
 		t.Run(fmt.Sprintf("%s %v", tc.kind, tc.change), func(t *testing.T) {
 			s, first, second := reach(t, "", tc.state)
 			content := sound(second.Device)[tc.kind]
-			for k, x := range tc.change {
-				content[k] = x
-			}
+			maps.Copy(content, tc.change)
 			out, err := first.v.Receive(s.says(second, tc.kind, content))
 			c, _ := first.v.Cancellation()
 			if err != nil || c != (sas.Cancellation{Code: tc.code, Ours: true}) {

@@ -165,10 +165,9 @@ func (l *library) ShowSAS(_ context.Context, _ id.VerificationTransactionID, emo
 
 // meeting is our side, its transcript, and the library.
 type meeting struct {
-	t      *testing.T
-	us     *actor
-	them   *library
-	oldMAC bool
+	t    *testing.T
+	us   *actor
+	them *library
 }
 
 func meet(t *testing.T, user id.UserID, device id.DeviceID, oldMAC bool) *meeting {

@@ -27,7 +27,8 @@ type flight struct {
 	e  sas.Event
 }
 
-func newWeather(rt *rapid.T, t *testing.T) *weather {
+func newWeather(t *testing.T, rt *rapid.T) *weather {
+	t.Helper()
 	room := rapid.SampledFrom([]id.RoomID{"", dm}).Draw(rt, "room")
 	other := bob
 	if room == "" && rapid.Bool().Draw(rt, "one account") {
@@ -153,7 +154,7 @@ func (w *weather) person(rt *rapid.T) {
 func TestNoWeatherVerifiesTwoSecrets(t *testing.T) {
 	done := map[bool]int{} // dialogues in which somebody was, by ill weather
 	rapid.Check(t, func(rt *rapid.T) {
-		w := newWeather(rt, t)
+		w := newWeather(t, rt)
 		w.calm(rt)
 		before := done[w.ill]
 		rt.Repeat(map[string]func(*rapid.T){

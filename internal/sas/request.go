@@ -1,8 +1,8 @@
 package sas
 
 import (
+	"encoding/hex"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -27,7 +27,7 @@ func Request(c Config, them id.UserID, devices []id.DeviceID, now time.Time) (*V
 		return nil, nil, err
 	}
 	v.their.User, v.devices, v.supported = them, slices.Clone(devices), true
-	v.transaction, v.expires = fmt.Sprintf("%x", token), now.Add(Lifetime)
+	v.transaction, v.expires = hex.EncodeToString(token), now.Add(Lifetime)
 	return v, []Message{v.message(typeRequest, map[string]any{
 		"from_device": string(v.own.Device),
 		"methods":     []string{method},

@@ -3,6 +3,7 @@ package matrixtest
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
 
@@ -49,10 +50,7 @@ func (s *Server) Backup(uid id.UserID) (version string, keys map[id.RoomID]map[i
 	}
 	keys = map[id.RoomID]map[id.SessionID]BackedUp{}
 	for room, sessions := range b.keys {
-		keys[room] = map[id.SessionID]BackedUp{}
-		for session, one := range sessions {
-			keys[room][session] = one
-		}
+		keys[room] = maps.Clone(sessions)
 	}
 	return b.version, keys
 }

@@ -37,8 +37,8 @@ func (s *Server) keysSigning(c *call) {
 		s.violateLocked("an identity that exists is replaced: %s", c.user.id)
 		flows = []string{"m.login.password"}
 	}
-	if len(flows) > 0 && !(req.Auth != nil && slices.Contains(flows, req.Auth.Type) && req.Auth.Type == "m.login.password" &&
-		req.Auth.Password == c.user.password && req.Auth.Session == "uia") {
+	if len(flows) > 0 && (req.Auth == nil || !slices.Contains(flows, req.Auth.Type) || req.Auth.Type != "m.login.password" ||
+		req.Auth.Password != c.user.password || req.Auth.Session != "uia") {
 		var offered []map[string]any
 		for _, f := range flows {
 			offered = append(offered, map[string]any{"stages": []string{f}})
