@@ -143,6 +143,16 @@ func (s *Server) issue(u *user, did id.DeviceID, name string) string {
 	return token
 }
 
+// DeviceName is the name of a device, as others see it.
+func (s *Server) DeviceName(uid id.UserID, did id.DeviceID) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if d, ok := s.account(uid).devices[did]; ok {
+		return d.displayName
+	}
+	return ""
+}
+
 // DeviceIDs lists the devices of an account, sorted.
 func (s *Server) DeviceIDs(uid id.UserID) []id.DeviceID {
 	s.mu.Lock()

@@ -56,11 +56,17 @@ func (s *Server) authorise(c *call, rt route) func() bool {
 		s.violateLocked("token in the query: %s", rt.name)
 	}
 	if !rt.auth {
+		if found && isOAuth(rt.name) {
+			s.violateLocked("the access token is shown to the authentication service: %s", rt.name)
+		}
 		return func() bool { return true }
 	}
 	if !found || token == "" {
 		s.violateLocked("missing token: %s %s", c.r.Method, c.r.URL.Path)
 		return c.refuse("M_MISSING_TOKEN", nil)
+	}
+	if refusal := s.useAccess(token); refusal != nil {
+		return c.refuse("M_UNKNOWN_TOKEN", refusal)
 	}
 	if rv, ok := s.revoked[token]; ok {
 		return c.refuse("M_UNKNOWN_TOKEN", map[string]any{"soft_logout": rv.soft})

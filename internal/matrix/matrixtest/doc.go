@@ -28,6 +28,12 @@
 // responses that no homeserver should send. [Server.Inject] adds faults to any
 // endpoint: status codes, rate limits, cut and slow bodies, redirects.
 //
+// [Options.Service] gives it an authentication service (OAuth 2.0 API) with the device
+// authorization grant: [Server.Approve] and [Server.Deny] are the person in front of
+// its page, [Server.EndLogin] is the end of a login elsewhere. Tokens and codes run out
+// by the clock of [Server.SetClock], and a refresh token is used once, or again as long
+// as nothing of the answer was used.
+//
 // What it leaves out: federation, power levels, history visibility other than
 // shared and joined, push, presence, typing, receipts. It believes whoever holds
 // a token.

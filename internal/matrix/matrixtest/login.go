@@ -72,6 +72,11 @@ func (s *Server) whoami(c *call) {
 }
 
 func (s *Server) logout(c *call) {
+	if s.ofService(c) {
+		s.violate("logout with a token of the authentication service, which revokes it itself")
+		c.fail(http.StatusNotFound, "M_UNRECOGNIZED", "no such token here")
+		return
+	}
 	s.Revoke(c.user.id, c.device.id, false)
 	c.empty()
 }
@@ -178,6 +183,26 @@ func (s *Server) getDevice(c *call) {
 		return
 	}
 	c.ok(out)
+}
+
+func (s *Server) putDevice(c *call) {
+	var req struct {
+		Name string `json:"display_name"`
+	}
+	if !s.decode(c, &req) {
+		return
+	}
+	s.mu.Lock()
+	d, ok := c.user.devices[id.DeviceID(c.r.PathValue("device"))]
+	if ok {
+		d.displayName = req.Name
+	}
+	s.mu.Unlock()
+	if !ok {
+		c.fail(http.StatusNotFound, "M_NOT_FOUND", "no such device")
+		return
+	}
+	c.empty()
 }
 
 func (d *device) shown() map[string]any {

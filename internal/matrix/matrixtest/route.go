@@ -41,6 +41,11 @@ const (
 	MediaUpload     Endpoint = "media_upload"
 	MediaConfig     Endpoint = "media_config"
 	CDN             Endpoint = "cdn"
+	AuthMetadata    Endpoint = "auth_metadata"
+	OAuthRegister   Endpoint = "oauth_register"
+	OAuthCode       Endpoint = "oauth_device"
+	OAuthToken      Endpoint = "oauth_token" //nolint:gosec // G101: a name of an endpoint
+	OAuthRevoke     Endpoint = "oauth_revoke"
 )
 
 type route struct {
@@ -90,6 +95,7 @@ var routes = []route{
 	{pattern: "PUT " + v3 + "user/{user}/account_data/{type}", name: AccountData, auth: true, handle: (*Server).putAccountData},
 	{pattern: "GET " + v3 + "devices", name: Devices, auth: true, handle: (*Server).listDevices},
 	{pattern: "GET " + v3 + "devices/{device}", name: Devices, auth: true, handle: (*Server).getDevice},
+	{pattern: "PUT " + v3 + "devices/{device}", name: Devices, auth: true, handle: (*Server).putDevice},
 	{pattern: "POST " + v3 + "keys/upload", name: KeysUpload, auth: true, handle: (*Server).keysUpload},
 	{pattern: "POST " + v3 + "keys/query", name: KeysQuery, auth: true, handle: (*Server).keysQuery},
 	{pattern: "POST " + v3 + "keys/claim", name: KeysClaim, auth: true, handle: (*Server).keysClaim},
@@ -107,4 +113,9 @@ var routes = []route{
 	{pattern: "GET /_matrix/media/v3/download/{server}/{media}", name: MediaLegacy, handle: (*Server).legacyDownload},
 	{pattern: "POST /_matrix/media/v3/upload", name: MediaUpload, auth: true, raw: true, handle: (*Server).upload},
 	{pattern: "GET /cdn/{media}", name: CDN, handle: (*Server).cdn},
+	{pattern: "GET /_matrix/client/v1/auth_metadata", name: AuthMetadata, handle: (*Server).authMetadata},
+	{pattern: "POST /oauth2/registration", name: OAuthRegister, handle: (*Server).oauthRegister},
+	{pattern: "POST /oauth2/device", name: OAuthCode, handle: (*Server).oauthCode},
+	{pattern: "POST /oauth2/token", name: OAuthToken, handle: (*Server).oauthToken},
+	{pattern: "POST /oauth2/revoke", name: OAuthRevoke, handle: (*Server).oauthRevoke},
 }

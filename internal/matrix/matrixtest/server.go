@@ -23,6 +23,8 @@ type Options struct {
 	Versions []string
 	// Flows are the login types; default m.login.password.
 	Flows []string
+	// Service gives it an authentication service (OAuth 2.0 API); nil: it has none.
+	Service *Service
 	// Dendrite makes it behave as Dendrite v0.15.2 does where that differs: at the
 	// start of a room /messages repeats the create event with end == from, and an
 	// initial /sync shows no one-time key counts.
@@ -55,6 +57,7 @@ type Server struct {
 	revoked    map[string]revocation
 	rooms      map[id.RoomID]*Room
 	media      map[string]*Media
+	oauth      oauthState
 	faults     []*fault
 	violations []string
 	requests   []Request
@@ -84,7 +87,7 @@ func New(o Options) (*Server, error) {
 		changed: make(chan struct{}), clock: time.Now,
 		users: map[id.UserID]*user{}, tokens: map[string]*device{}, revoked: map[string]revocation{},
 		rooms: map[id.RoomID]*Room{}, media: map[string]*Media{}, counts: map[Endpoint]int{},
-		answers: map[Endpoint]int{}, answered: make(chan struct{}),
+		answers: map[Endpoint]int{}, answered: make(chan struct{}), oauth: newOAuthState(),
 	}
 	s.mux = http.NewServeMux()
 	for _, rt := range routes {
@@ -119,7 +122,8 @@ func (s *Server) URL() string { return "http://" + s.listener.Addr().String() }
 // Name is the server name.
 func (s *Server) Name() string { return s.opts.Name }
 
-// SetClock makes the server take origin_server_ts from now.
+// SetClock makes the server take origin_server_ts from now, and the life of tokens and
+// codes.
 func (s *Server) SetClock(now func() time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
