@@ -192,7 +192,7 @@ func TestCredentials(t *testing.T) {
 		"a token is enough":                 {[]string{"MATRIX_ACCESS_TOKEN=t"}, "", "", "t"},
 		"a file holds the password":         {[]string{"MATRIX_PASSWORD_FILE=" + secret}, "", canary, ""},
 		"an empty variable beside its file": {[]string{"MATRIX_PASSWORD=", "MATRIX_PASSWORD_FILE=" + secret}, "", canary, ""},
-		"neither":                           {nil, "is not set, nor is MATRIX_ACCESS_TOKEN", "", ""},
+		"neither, after a login":            {nil, "", "", ""},
 		"both":                              {[]string{"MATRIX_PASSWORD=p", "MATRIX_ACCESS_TOKEN=t"}, "and MATRIX_ACCESS_TOKEN are both set", "", ""},
 		"password and its file":             {[]string{"MATRIX_PASSWORD=p", "MATRIX_PASSWORD_FILE=" + secret}, "and MATRIX_PASSWORD_FILE are both set", "", ""},
 		"an empty file":                     {[]string{"MATRIX_PASSWORD_FILE=" + empty}, "names an empty file", "", ""},

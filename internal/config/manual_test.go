@@ -142,7 +142,7 @@ func table(list []row) string {
 			case r.need == "platform":
 				def = "**required**, not for `export`"
 			case r.need == "login":
-				def = "**required**, or an access token"
+				def = "**required**, or an access token, or [`login`](#commands)"
 			case r.def != "":
 				def = "`" + r.def + "`"
 			}

@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// credentials checks that there is one way to log in, unless what was given is
-// among the problems already.
+// credentials checks that not two ways to log in are given, unless what was given is
+// among the problems already. None is fine, where the login command has made a device
+// or will make one; who has not even named the account is told of the usual way.
 func (c *Config) credentials(found Problems) Problems {
 	if found.tell("MATRIX_PASSWORD") || found.tell("MATRIX_ACCESS_TOKEN") {
 		return nil
@@ -16,9 +17,9 @@ func (c *Config) credentials(found Problems) Problems {
 	case password && token:
 		p.Wrong = "and MATRIX_ACCESS_TOKEN are both set"
 		p.Cure = "keep the access token where the homeserver has no password login, else the password"
-	case !password && !token:
+	case !password && !token && found.missing("MATRIX_USER_ID"):
 		p.Wrong = notSet + ", nor is MATRIX_ACCESS_TOKEN"
-		p.Cure = "set MATRIX_PASSWORD, or let MATRIX_PASSWORD_FILE name a file that holds it"
+		p.Cure = "set MATRIX_PASSWORD, or let MATRIX_PASSWORD_FILE name a file that holds it; neither is needed after matrix-connector login"
 	default:
 		return nil
 	}
@@ -56,6 +57,11 @@ func (c *Config) pairs(found Problems, purpose Purpose) Problems {
 // already.
 func (p Problems) tell(variable string) bool {
 	return slices.ContainsFunc(p, func(one Problem) bool { return strings.TrimSuffix(one.Variable, fileSuffix) == variable })
+}
+
+// missing reports whether a setting is told to be not set.
+func (p Problems) missing(variable string) bool {
+	return slices.ContainsFunc(p, func(one Problem) bool { return one.Variable == variable && strings.HasPrefix(one.Wrong, notSet) })
 }
 
 // keyOf is the key in config.yml of a variable that has one.

@@ -26,7 +26,11 @@ type Config struct {
 	// AccessToken is the alternative to a password: a token of a device that no
 	// other client uses.
 	AccessToken string
-	DeviceName  string // shown to people in their device lists
+	// Approve shows a person what to do on a page of the homeserver's authentication
+	// service, so that it lets the account in, and returns at once; its error ends the
+	// login. nil: nobody is there who could.
+	Approve    func(context.Context, Approval) error
+	DeviceName string // shown to people in their device lists
 	// RecoveryKey opens the account's secret storage: its recovery key, or the security
 	// phrase. With it the device is signed, and the key backup opened. Empty: none.
 	RecoveryKey string
@@ -47,6 +51,8 @@ type Config struct {
 	Debug bool
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
+	// Pause waits between two questions whether a login was approved; nil: by a timer.
+	Pause func(context.Context, time.Duration) error
 
 	// HistoryFrom bounds what is read of a room's past when it is first seen: events
 	// sent before it are left alone. Zero: no history is read at all.
@@ -86,9 +92,10 @@ type Account struct {
 	journal Journal
 	now     func() time.Time
 
-	// client is the only way to the homeserver. Set by Open, then read-only apart
-	// from its token, which is replaced under the client's own lock.
-	client *mautrix.Client
+	// client is the only way to the homeserver, guest the way without a token. Set by
+	// Open, then read-only apart from the client's token, which is replaced under its
+	// own lock.
+	client, guest *mautrix.Client
 
 	// crypto is the crypto lock: who holds its one place may use machine. Taken
 	// before the store's writer, never inside a transaction, and never held during
@@ -97,8 +104,11 @@ type Account struct {
 	machine *machine // guarded by crypto; nil after a rollback that could not be repaired yet
 
 	// acting is what the account acts with; set by Open, replaced by a new login
-	// (under syncing), read by everybody. Of a replaced one only the token differs.
-	acting atomic.Pointer[credentials]
+	// (under syncing) and by renewals (in their turn), read by everybody. Of a replaced
+	// one only tokens differ.
+	acting  atomic.Pointer[credentials]
+	renewal renewal
+	entry   atomic.Value // of Entry; set by logins
 
 	securing sync.Mutex // held by Secure and Backup
 	// told and toldBackup, guarded by securing: the standing was logged since the start.
@@ -132,6 +142,9 @@ func New(c Config) (*Account, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.Pause == nil {
+		c.Pause = pauseFor
+	}
 	if c.DeviceName == "" {
 		c.DeviceName = "octi_bot"
 	}
@@ -143,6 +156,7 @@ func New(c Config) (*Account, error) {
 		journal: c.Journal,
 		now:     c.Now,
 		crypto:  make(chan struct{}, 1),
+		renewal: renewal{turn: make(chan struct{}, 1)},
 	}
 	a.acting.Store(&credentials{})
 	a.keysUnsaved.Store(true)
@@ -177,6 +191,12 @@ func (a *Account) UserID() id.UserID { return a.config.UserID }
 
 // DeviceID is the device that the account acts as; empty before [Account.Open].
 func (a *Account) DeviceID() id.DeviceID { return a.self().Device }
+
+// Entry is how the account got in; empty before [Account.Open].
+func (a *Account) Entry() Entry {
+	e, _ := a.entry.Load().(Entry)
+	return e
+}
 
 // Close releases the device's lock. It may be called more than once. Nothing may
 // be running when it is called.

@@ -24,18 +24,35 @@ const (
 // userAgent names the program to homeserver administrators.
 const userAgent = "matrix-connector"
 
-// newClient makes the client for everything but media.
-func (a *Account) newClient(homeserver string) (*mautrix.Client, error) {
+// newClient makes a client for everything but media.
+func (a *Account) newClient(homeserver string, through http.RoundTripper) (*mautrix.Client, error) {
 	c, err := mautrix.NewClient(homeserver, "", "")
 	if err != nil {
 		return nil, err
 	}
-	c.Client = &http.Client{Transport: a.transport()}
+	c.Client = &http.Client{Transport: through}
 	c.UserAgent = userAgent
 	c.ResponseSizeLimit = a.config.Limits.Response
 	// Retries belong to the loops above: only they know what waits meanwhile.
 	c.DefaultHTTPRetries = 0
 	return c, nil
+}
+
+// clients makes the two clients of the homeserver: what bears a token goes by the
+// first, what is asked before there is one by the second.
+func (a *Account) clients(homeserver string) (err error) {
+	if a.client, err = a.newClient(homeserver, a.authorised()); err == nil {
+		a.guest, err = a.newClient(homeserver, a.transport())
+	}
+	return err
+}
+
+// authorised is what requests with the account's token go through.
+func (a *Account) authorised() http.RoundTripper {
+	if a.renewal.turn == nil {
+		return a.transport()
+	}
+	return &bearer{account: a, base: a.transport()}
 }
 
 // transport is what every request of the account goes through.
@@ -128,6 +145,9 @@ func Classify(err error) Failure {
 	}
 	if e, ok := errors.AsType[*LoginError](err); ok {
 		return Failure{Class: e.Reason.class()}
+	}
+	if e, ok := errors.AsType[*serviceError](err); ok {
+		return e.failure()
 	}
 	e, ok := errors.AsType[mautrix.HTTPError](err)
 	if !ok || e.Response == nil {

@@ -57,10 +57,9 @@ func (a *Account) OpenOffline(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open account: %w", err)
 	}
-	if a.client, err = a.newClient("http://offline.invalid"); err != nil {
+	if a.client, err = a.newClient("http://offline.invalid", offline{}); err != nil {
 		return fmt.Errorf("open account: %w", err)
 	}
-	a.client.Client = offlineClient()
 	if err := a.cryptoTables(ctx); err != nil {
 		return fmt.Errorf("open account: %w", err)
 	}
@@ -75,7 +74,7 @@ func (a *Account) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if a.client, err = a.newClient(homeserver); err != nil {
+	if err := a.clients(homeserver); err != nil {
 		return &LoginError{Reason: ReasonServer, Server: a.config.Homeserver, User: a.config.UserID, Err: err}
 	}
 	found, err := a.loadLogin(ctx)
@@ -88,13 +87,24 @@ func (a *Account) open(ctx context.Context) error {
 	case found && a.self().Token != "":
 		err = a.resume(ctx)
 	default:
-		err = a.passwordLogin(ctx)
+		err = a.logIn(ctx)
 	}
 	if err != nil {
 		return err
 	}
 	return a.claimDevice(ctx)
 }
+
+// Entry is how an account gets in (closed set).
+type Entry string
+
+// The entries.
+const (
+	EntryStored   Entry = "stored"   // with the login of an earlier start
+	EntryToken    Entry = "token"    // with the operator's token
+	EntryPassword Entry = "password" // with a password, now
+	EntryCode     Entry = "code"     // approved by a person, now
+)
 
 // refused makes the error that a person has to cure.
 func (a *Account) refused(why Reason, err error) *LoginError {
@@ -130,7 +140,7 @@ func (a *Account) resume(ctx context.Context) error {
 	a.use(*a.self())
 	me, err := a.whoami(ctx)
 	switch {
-	case errors.Is(err, mautrix.MUnknownToken):
+	case loggedOut(err):
 		return a.loginAgain(ctx, err)
 	case err != nil:
 		return a.accountState(err)
@@ -139,8 +149,12 @@ func (a *Account) resume(ctx context.Context) error {
 	case me.DeviceID != a.self().Device:
 		return a.refused(ReasonOtherDevice, nil)
 	}
+	a.entry.Store(EntryStored)
 	return nil
 }
+
+// loggedOut reports whether the login that was acted with is over.
+func loggedOut(err error) bool { return errors.Is(err, mautrix.MUnknownToken) || ended(err) }
 
 // useToken starts with a token of the operator's: of a device that no other client
 // uses, and of no other device than the stored one.
@@ -173,37 +187,71 @@ func (a *Account) useToken(ctx context.Context, found bool) error {
 			return err
 		}
 	}
+	a.entry.Store(EntryToken)
 	return a.saveLogin(ctx, next)
 }
 
-// passwordLogin makes the device, or gives it a new token. The device id is chosen
-// and stored first, so that a start that dies in between does not leave a device
-// behind and make another one.
-func (a *Account) passwordLogin(ctx context.Context) error {
+// logIn makes the device, or gets it a new login, in the way that the homeserver and
+// the configuration have in common.
+func (a *Account) logIn(ctx context.Context) error {
 	flows, err := a.flows(ctx)
 	if err != nil {
 		return err
 	}
-	if !flows.HasFlow(mautrix.AuthTypePassword) {
-		e := a.refused(ReasonNoPasswordLogin, nil)
+	if a.config.Password != "" && flows.HasFlow(mautrix.AuthTypePassword) {
+		return a.passwordLogin(ctx)
+	}
+	s, err := a.authService(ctx)
+	if err != nil {
+		return err
+	}
+	if s != nil && s.codes() && a.config.Approve != nil {
+		return a.codeLogin(ctx, s)
+	}
+	return a.noWayIn(flows, s)
+}
+
+// noWayIn says why the account does not get in, where homeserver and configuration
+// have no way in common.
+func (a *Account) noWayIn(flows *mautrix.RespLoginFlows, s *service) error {
+	e := a.refused(ReasonNoSecret, nil)
+	e.Codes = s != nil && s.codes()
+	switch password := flows.HasFlow(mautrix.AuthTypePassword); {
+	case password: // and none is set
+	case e.Codes:
+		e.Reason = ReasonApproval
+	case s != nil:
+		e.Reason = ReasonNoCodes
+	default:
+		e.Reason = ReasonNoPasswordLogin
 		for _, f := range flows.Flows {
 			e.Flows = append(e.Flows, string(f.Type))
 		}
-		return e
 	}
-	if a.config.Password == "" {
-		return a.refused(ReasonNoSecret, nil)
-	}
+	return e
+}
+
+// chosen is the device to log in as: that of an earlier attempt, or a new one. Its id
+// is stored before it is used, so that a start that dies in between does not leave a
+// device behind and make another one.
+func (a *Account) chosen(ctx context.Context) (credentials, error) {
 	c := *a.self()
-	if c.Device == "" {
-		c = credentials{User: a.config.UserID, Device: newDeviceID(), PickleKey: newPickleKey()}
-		if err := a.saveLogin(ctx, c); err != nil {
-			return err
-		}
+	if c.Device != "" {
+		return c, nil
+	}
+	c = credentials{User: a.config.UserID, Device: newDeviceID(), PickleKey: newPickleKey()}
+	return c, a.saveLogin(ctx, c)
+}
+
+// passwordLogin makes the device, or gives it a new token.
+func (a *Account) passwordLogin(ctx context.Context) error {
+	c, err := a.chosen(ctx)
+	if err != nil {
+		return err
 	}
 	ctx, cancel := within(ctx)
 	defer cancel()
-	res, err := a.client.Login(ctx, &mautrix.ReqLogin{
+	res, err := a.guest.Login(ctx, &mautrix.ReqLogin{
 		Type:       mautrix.AuthTypePassword,
 		Identifier: mautrix.UserIdentifier{Type: mautrix.IdentifierTypeUser, User: c.User.String()},
 		Password:   a.config.Password, DeviceID: c.Device, InitialDeviceDisplayName: a.config.DeviceName,
@@ -226,7 +274,8 @@ func (a *Account) passwordLogin(ctx context.Context) error {
 		}
 		c.Device = res.DeviceID
 	}
-	c.Token, c.Own = res.AccessToken, false
+	c.Token, c.Own, c.Grant = res.AccessToken, false, nil
+	a.entry.Store(EntryPassword)
 	a.log.InfoContext(ctx, "logged in", slog.String("sender", c.User.String()), slog.String("device_id", c.Device.String()))
 	return a.saveLogin(ctx, c)
 }
@@ -235,7 +284,7 @@ func (a *Account) passwordLogin(ctx context.Context) error {
 func (a *Account) flows(ctx context.Context) (*mautrix.RespLoginFlows, error) {
 	ctx, cancel := within(ctx)
 	defer cancel()
-	flows, err := a.client.GetLoginFlows(ctx)
+	flows, err := a.guest.GetLoginFlows(ctx)
 	if err != nil {
 		if errors.Is(err, mautrix.MUnrecognized) || errors.Is(err, mautrix.MNotFound) {
 			return &mautrix.RespLoginFlows{}, nil // only OAuth 2.0 there
@@ -255,12 +304,20 @@ func (a *Account) flows(ctx context.Context) (*mautrix.RespLoginFlows, error) {
 // new one. Whether the homeserver still has its keys (a soft logout keeps them, a
 // hard one and an administrator do not) is looked at afterwards, by claimDevice.
 func (a *Account) loginAgain(ctx context.Context, cause error) error {
-	if a.self().Own || a.config.Password == "" {
+	switch {
+	case a.config.AccessToken != "":
+		return a.refused(ReasonToken, cause)
+	case a.config.Password != "" || a.config.Approve != nil:
+	case ended(cause):
+		return a.accountState(cause)
+	case a.self().Grant != nil:
+		return a.refused(ReasonGrant, cause)
+	default:
 		return a.refused(ReasonToken, cause)
 	}
 	a.log.WarnContext(ctx, "token is not known any more, logging in to the same device",
 		slog.String("device_id", a.self().Device.String()), slog.Bool("soft_logout", softLogout(cause)))
-	return a.passwordLogin(ctx)
+	return a.logIn(ctx)
 }
 
 func softLogout(err error) bool {
@@ -274,6 +331,9 @@ func softLogout(err error) bool {
 
 // accountState turns what a homeserver says about the account into what cures it.
 func (a *Account) accountState(err error) error {
+	if e, ok := errors.AsType[*LoginError](err); ok {
+		return e // met on the way: the request that met it says no more
+	}
 	e, ok := errors.AsType[mautrix.HTTPError](err)
 	if !ok || e.RespError == nil {
 		return err

@@ -28,15 +28,26 @@ const (
 	ReasonLocked          Reason = "the account is locked"
 	ReasonSuspended       Reason = "the account is suspended"
 	ReasonDeactivated     Reason = "the account is deactivated"
+
+	// Of homeservers with an authentication service (OAuth 2.0 API).
+	ReasonApproval     Reason = "nobody has approved a login, and the homeserver has no other way in"
+	ReasonNoCodes      Reason = "the homeserver lets people in through a browser alone"
+	ReasonService      Reason = "the homeserver's authentication service has no usable address"
+	ReasonRegistration Reason = "the authentication service does not admit this program"
+	ReasonCode         Reason = "the code was not confirmed in time"
+	ReasonDenied       Reason = "the login was refused on the page of the authentication service"
+	ReasonOtherPerson  Reason = "the login was approved for another account"
+	ReasonGrant        Reason = "the login was revoked, or has run out"
 )
 
 // class is what to do about it: a locked account comes back by itself.
 func (r Reason) class() Class {
 	switch r {
-	case ReasonLocked, ReasonSuspended, ReasonToken, ReasonPassword, ReasonDeactivated:
+	case ReasonLocked, ReasonSuspended, ReasonToken, ReasonPassword, ReasonDeactivated, ReasonGrant:
 		return ClassUnauthorized
 	case ReasonUserID, ReasonServer, ReasonDiscovery, ReasonNoSecret, ReasonNoPasswordLogin, ReasonNoDevice,
-		ReasonOtherUser, ReasonOtherDevice, ReasonStore, ReasonForeignKeys, ReasonWrongKeys:
+		ReasonOtherUser, ReasonOtherDevice, ReasonStore, ReasonForeignKeys, ReasonWrongKeys,
+		ReasonApproval, ReasonNoCodes, ReasonService, ReasonRegistration, ReasonCode, ReasonDenied, ReasonOtherPerson:
 		return ClassPermanent
 	}
 	return ClassPermanent
@@ -50,6 +61,7 @@ type LoginError struct {
 	User   id.UserID
 	Device id.DeviceID
 	Flows  []string // login types that the homeserver offers, for ReasonNoPasswordLogin
+	Codes  bool     // a person can let the account in with a code
 	Err    error    // what the homeserver said, where it said something
 }
 
@@ -76,13 +88,32 @@ func (e *LoginError) Hint() string {
 	case ReasonServer, ReasonDiscovery:
 		return "set MATRIX_SERVER to the homeserver's URL, like https://matrix.example.org, or to its server name, like example.org"
 	case ReasonNoSecret:
+		if e.Codes {
+			return runLogin + ", or set MATRIX_PASSWORD"
+		}
 		return "set MATRIX_PASSWORD, or MATRIX_ACCESS_TOKEN to a token of a device made for the bot"
+	case ReasonApproval:
+		return runLogin
+	case ReasonGrant:
+		return "stop the connector, and " + runLogin + ": the same device is used again"
+	case ReasonCode:
+		return runLogin + ", and confirm the new code while it holds"
+	case ReasonDenied:
+		return runLogin + ", and allow the login on the page"
+	case ReasonOtherPerson:
+		return "open the page in a private window, log in there as " + e.User.String() + " and not as yourself; for a new code, " + runLogin
+	case ReasonNoCodes:
+		return "set MATRIX_ACCESS_TOKEN to a token made for the bot (" + issueToken + "), or ask the administrator to offer the " +
+			"device authorization grant (oauth.device_code_grant_enabled)"
+	case ReasonRegistration:
+		return "ask the administrator to let clients register (the policy of the service decides), or set MATRIX_ACCESS_TOKEN to a token made for the bot (" + issueToken + ")"
+	case ReasonService:
+		return "ask who runs the homeserver: /_matrix/client/v1/auth_metadata names an address that cannot be used"
 	case ReasonPassword:
 		return "check MATRIX_USER_ID and MATRIX_PASSWORD: log in with them in any Matrix client"
 	case ReasonNoPasswordLogin:
-		return "set MATRIX_ACCESS_TOKEN to a token made for the bot (with Matrix Authentication Service: " +
-			"mas-cli manage issue-compatibility-token <user>; with Synapse: the admin API's login as a user), or ask the " +
-			"administrator to allow login with a password"
+		return "set MATRIX_ACCESS_TOKEN to a token made for the bot (" + issueToken + "; with Synapse: the admin API's login as a user), " +
+			"or ask the administrator to allow login with a password"
 	case ReasonToken:
 		if e.Device == "" {
 			return "set MATRIX_ACCESS_TOKEN to a valid token of a device that was made for the bot, or remove it and set MATRIX_PASSWORD"
@@ -106,6 +137,12 @@ func (e *LoginError) Hint() string {
 	}
 	return ""
 }
+
+// Parts of hints.
+const (
+	runLogin   = "run `matrix-connector login` once"
+	issueToken = "with Matrix Authentication Service: mas-cli manage issue-compatibility-token <user>"
+)
 
 func (e *LoginError) deviceName() string {
 	if e.Device == "" {

@@ -151,7 +151,7 @@ func (a *Account) downloadFrom(ctx context.Context, path mautrix.PrefixableURLPa
 		Headers:          http.Header{"Accept-Encoding": {"identity"}},
 		DontReadResponse: true,
 		MaxAttempts:      1,
-		Client:           &http.Client{Transport: a.transport(), CheckRedirect: checkRedirect},
+		Client:           &http.Client{Transport: a.authorised(), CheckRedirect: checkRedirect},
 	})
 	if err != nil {
 		return nil, err

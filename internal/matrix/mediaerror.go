@@ -84,11 +84,15 @@ func mediaFailure(ctx context.Context, err error) *MediaError {
 	case errors.Is(err, errRedirect):
 		return laterMedia(MediaRedirect, err)
 	}
-	e, ok := errors.AsType[mautrix.HTTPError](err)
-	if !ok || e.Response == nil {
-		return laterMedia(MediaUnavailable, err)
-	}
 	f := Classify(err)
+	e, ok := errors.AsType[mautrix.HTTPError](err)
+	switch {
+	case ok && e.Response != nil:
+	case f.Class == ClassUnauthorized: // there is no token to ask with
+		return &MediaError{Class: f.Class, Reason: MediaUnauthorized, Err: err}
+	default:
+		return &MediaError{Class: ClassTemporary, Reason: MediaUnavailable, Delay: f.Delay, Err: err}
+	}
 	switch status, code := e.Response.StatusCode, errorCode(e); {
 	case f.Class == ClassRateLimited:
 		return &MediaError{Class: f.Class, Reason: MediaRateLimited, Delay: f.Delay, Err: err}

@@ -19,8 +19,9 @@ import (
 // Probe asks a homeserver what a check wants to know, before the first start or
 // beside a running connector. It acts as the stored device where there is one, and
 // then changes nothing: above all it never asks for /sync, by which the homeserver
-// would take the device's messages for delivered. Without one it can try the
-// password, see [Probe.Trial].
+// would take the device's messages for delivered, and never renews a token, which
+// would take it from the running connector. Without one it can try the password, see
+// [Probe.Trial].
 //
 // Its methods are called one after the other.
 type Probe struct{ account *Account }
@@ -36,6 +37,9 @@ func NewProbe(c Config) *Probe {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Pause == nil {
+		c.Pause = pauseFor
 	}
 	c.Limits.Response = probeResponse
 	c.Limits = c.Limits.withDefaults()
@@ -60,7 +64,7 @@ func (p *Probe) Homeserver(ctx context.Context) (Homeserver, error) {
 		return Homeserver{}, err
 	}
 	h := Homeserver{URL: found, Discovered: !strings.Contains(a.config.Homeserver, "://")}
-	if a.client, err = a.newClient(found); err != nil {
+	if err := a.clients(found); err != nil {
 		return h, a.refused(ReasonServer, nil)
 	}
 	versions, err := a.client.Versions(ctx)
@@ -85,6 +89,13 @@ type Login struct {
 	// Again is set when the stored device has been logged out: the next start logs
 	// it in with the password.
 	Again bool
+	// Renewed is set when an authentication service has let the account in: the access
+	// token holds until Until, zero where that is not known, and the connector renews it.
+	Renewed bool
+	Until   time.Time
+	// Unverified is set when the access token has run out. Whether the login holds is
+	// not known then: only who runs may renew it.
+	Unverified bool
 }
 
 // ErrNoDevice is what [Probe.Login] answers when the account has no device yet, so
@@ -110,13 +121,38 @@ func (p *Probe) Login(ctx context.Context) (Login, error) {
 	if !found || own.Token == "" {
 		return Login{}, ErrNoDevice
 	}
-	a.use(own)
-	l := Login{Device: own.Device, Stored: true}
-	me, err := a.whoami(ctx)
+	return p.asStored(ctx)
+}
+
+// commitTime is longer than a running connector takes to store a token that it has
+// renewed; the one before is not known to the homeserver any more by then.
+const commitTime = time.Second
+
+// asStored asks whose the stored login is.
+func (p *Probe) asStored(ctx context.Context) (Login, error) {
+	a := p.account
+	own := *a.self()
+	l, me, err := p.showToken(ctx)
+	if own.Grant != nil && (l.Unverified || errors.Is(err, mautrix.MUnknownToken)) {
+		if err := a.config.Pause(ctx, commitTime); err != nil {
+			return l, err
+		}
+		if _, err := p.stored(ctx); err != nil {
+			return l, err
+		}
+		if a.self().Token != own.Token { // a running connector has renewed it
+			l, me, err = p.showToken(ctx)
+		}
+	}
+	own = *a.self()
 	switch {
+	case l.Unverified:
+		return l, nil
 	case errors.Is(err, mautrix.MUnknownToken) && !own.Own && a.config.Password != "":
 		l.Again = true
 		return l, ErrNoDevice
+	case errors.Is(err, mautrix.MUnknownToken) && own.Grant != nil:
+		return l, a.refused(ReasonGrant, err)
 	case err != nil:
 		return l, a.accountState(err)
 	case me.UserID != own.User:
@@ -125,6 +161,22 @@ func (p *Probe) Login(ctx context.Context) (Login, error) {
 		return l, a.refused(ReasonOtherDevice, nil)
 	}
 	return l, nil
+}
+
+// showToken asks whose the stored token is, unless it has run out.
+func (p *Probe) showToken(ctx context.Context) (l Login, me *mautrix.RespWhoami, err error) {
+	a := p.account
+	own := *a.self()
+	a.use(own)
+	l = Login{Device: own.Device, Stored: true}
+	if own.Grant != nil {
+		l.Renewed, l.Until = true, own.Grant.Until
+		if l.Unverified = own.Grant.over(a.now()); l.Unverified {
+			return l, nil, nil
+		}
+	}
+	me, err = a.whoami(ctx)
+	return l, me, err
 }
 
 // stored reads the device of earlier starts.
@@ -163,19 +215,6 @@ func (p *Probe) given(ctx context.Context, found bool) (Login, error) {
 		err = a.refuseForeignDevice(ctx)
 	}
 	return Login{Device: me.DeviceID, Stored: found}, err
-}
-
-// Flows are the login types that the homeserver offers.
-func (p *Probe) Flows(ctx context.Context) ([]string, error) {
-	flows, err := p.account.flows(ctx)
-	if err != nil {
-		return nil, err
-	}
-	list := make([]string, 0, len(flows.Flows))
-	for _, f := range flows.Flows {
-		list = append(list, string(f.Type))
-	}
-	return list, nil
 }
 
 // Rooms are the rooms that the account has joined.
@@ -232,10 +271,13 @@ func Brief(err error) string {
 		if len(e.Flows) > 0 {
 			text += ", it offers " + strings.Join(e.Flows, ", ")
 		}
-		if e.Reason == ReasonOtherUser && e.Err != nil {
+		if (e.Reason == ReasonOtherUser || e.Reason == ReasonOtherPerson) && e.Err != nil {
 			text += ": " + e.Err.Error()
 		}
 		return text
+	}
+	if e, ok := errors.AsType[*serviceError](err); ok {
+		return e.brief()
 	}
 	if e, ok := errors.AsType[mautrix.HTTPError](err); ok && e.Response != nil {
 		if e.RespError != nil && e.RespError.ErrCode != "" {

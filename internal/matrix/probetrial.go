@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"time"
 
 	"maunium.net/go/mautrix"
@@ -39,17 +38,16 @@ const logoutTimeout = 10 * time.Second
 // go; it never has any keys, so that nobody encrypts for it.
 func (p *Probe) Trial(ctx context.Context) (Trial, error) {
 	a := p.account
-	flows, err := p.Flows(ctx)
+	flows, err := a.flows(ctx)
 	if err != nil {
 		return Trial{}, err
 	}
-	if !slices.Contains(flows, string(mautrix.AuthTypePassword)) {
-		e := a.refused(ReasonNoPasswordLogin, nil)
-		e.Flows = flows
-		return Trial{}, e
-	}
-	if a.config.Password == "" {
-		return Trial{}, a.refused(ReasonNoSecret, nil)
+	if a.config.Password == "" || !flows.HasFlow(mautrix.AuthTypePassword) {
+		s, err := a.authService(ctx)
+		if err != nil {
+			return Trial{}, err
+		}
+		return Trial{}, a.noWayIn(flows, s)
 	}
 	a.use(credentials{})
 	res, err := a.client.Login(ctx, &mautrix.ReqLogin{

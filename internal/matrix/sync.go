@@ -47,7 +47,7 @@ func (a *Account) sync(ctx context.Context, wait time.Duration) (bool, error) {
 		return false, fmt.Errorf("sync: read token: %w", err)
 	}
 	res, err := a.poll(ctx, since, wait)
-	if errors.Is(err, mautrix.MUnknownToken) {
+	if loggedOut(err) {
 		if err := a.loginAgain(ctx, err); err != nil {
 			return false, fmt.Errorf("sync: %w", err)
 		}
