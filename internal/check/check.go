@@ -85,7 +85,7 @@ func Run(ctx context.Context, c Config) []Line {
 	tell(stored)
 
 	dates := &dates{now: c.Now}
-	reading := &reading{settings: c.Settings, storage: storage, dates: dates}
+	reading := &reading{settings: c.Settings, storage: storage, dates: dates, now: c.Now}
 	delivering := &delivering{settings: c.Settings, storage: storage, dates: dates, vault: vault, register: c.Register}
 	// What is read from and what is delivered to have nothing in common but the store.
 	first, second := asks.start(ctx, stored, reading.steps()), asks.start(ctx, stored, delivering.steps())

@@ -19,6 +19,7 @@ type reading struct {
 	settings *config.Config
 	storage  *storage
 	dates    *dates
+	now      func() time.Time
 
 	probe *matrix.Probe
 	login matrix.Login
@@ -47,7 +48,7 @@ func (r *reading) homeserver(ctx context.Context) Line {
 	r.probe = matrix.NewProbe(matrix.Config{
 		Homeserver: string(s.Matrix.Server), UserID: id.UserID(s.Matrix.UserID),
 		Password: s.Matrix.Password.Reveal(), AccessToken: s.Matrix.AccessToken.Reveal(), RecoveryKey: s.Matrix.RecoveryKey.Reveal(),
-		Store: r.storage.open, Transport: r.dates.watch("homeserver", base),
+		Store: r.storage.open, Transport: r.dates.watch("homeserver", base), Now: r.now,
 	})
 	found, err := r.probe.Homeserver(ctx)
 	address := found.URL
@@ -107,11 +108,37 @@ func (r *reading) logIn(ctx context.Context) Line {
 	if err != nil {
 		return r.refused(err)
 	}
+	if login.Renewed {
+		return r.renewed(login)
+	}
 	how := "with the stored device"
 	if !login.Stored {
 		how = "with MATRIX_ACCESS_TOKEN"
 	}
 	return fine(Login, user+" is logged in "+how).with("user_id", user).with("device_id", string(login.Device))
+}
+
+// renewed tells of a login by the homeserver's authentication service, whose access
+// token runs out and is renewed by who runs.
+func (r *reading) renewed(login matrix.Login) Line {
+	user := string(r.settings.Matrix.UserID)
+	until := login.Until.UTC().Format("15:04:05 UTC")
+	l := fine(Login, user+" is logged in with the stored device, by the authentication service")
+	switch {
+	case login.Unverified && r.storage.running:
+		l = warning(Login, user+" has a login by the authentication service, whose token ran out at "+until+"; the running connector has not renewed it",
+			"see matrix-connector health for what keeps it from that")
+	case login.Unverified:
+		// Whoever renews it takes the only copy: that must be who stores it.
+		l = warning(Login, user+" has a login by the authentication service; its token ran out at "+until+", as it does while no connector runs, and whether the login still holds a check cannot tell",
+			"start the connector, or run matrix-connector login, which tells")
+	case !login.Until.IsZero():
+		l.Says += "; its token holds until " + until + " and is renewed by the connector"
+	}
+	if !login.Until.IsZero() {
+		l = l.with("token_until", login.Until.UTC().Format(time.RFC3339))
+	}
+	return l.with("user_id", user).with("device_id", string(login.Device)).with("verified", !login.Unverified)
 }
 
 // try logs in with the password and out again.
@@ -159,6 +186,9 @@ func (r *reading) refused(err error) Line {
 	return failed(Login, user+": "+matrix.Brief(err), hint).with("user_id", user)
 }
 
+// tokenOver is why nothing can be asked in the account's name.
+const tokenOver = "because the token ran out, and only the connector may renew it"
+
 // device tells what others see of the bot's device.
 func (r *reading) device(ctx context.Context) Line {
 	if r.trial != nil {
@@ -166,6 +196,9 @@ func (r *reading) device(ctx context.Context) Line {
 	}
 	if r.login.Device == "" {
 		return skipped(Device, "because nobody is logged in")
+	}
+	if r.login.Unverified {
+		return skipped(Device, tokenOver).with("device_id", string(r.login.Device))
 	}
 	name := string(r.login.Device)
 	trust, err := r.probe.Trust(ctx, r.settings.Matrix.RecoveryKeyOut != "")

@@ -18,6 +18,9 @@ func (r *reading) rooms(ctx context.Context) Line {
 	if r.trial == nil && r.login.Device == "" {
 		return skipped(Rooms, "because nobody is logged in")
 	}
+	if r.login.Unverified {
+		return skipped(Rooms, tokenOver)
+	}
 	joined, invites, err := r.membership(ctx)
 	if err != nil {
 		return failed(Rooms, "the bot's rooms: "+matrix.Brief(err), "try again, or ask who runs the homeserver of MATRIX_SERVER")

@@ -29,6 +29,8 @@ type storage struct {
 	rooms []timeline.RoomState
 	// known: a database exists, so that there may be a device in it.
 	known bool
+	// running: a connector works on it.
+	running bool
 }
 
 // beyondReach is a store that does not answer.
@@ -44,7 +46,7 @@ func (s *storage) close() {
 func (s *storage) look(ctx context.Context) Line {
 	m := s.settings.Matrix
 	survey, err := store.Look(m.StorePath)
-	s.known = survey.Database
+	s.known, s.running = survey.Database, survey.Running
 	facts := func(l Line) Line {
 		l = l.with("path", survey.Path).with("exists", survey.Database).with("uid", survey.UID).with("gid", survey.GID).
 			with("free_bytes", survey.Free).with("running", survey.Running)
