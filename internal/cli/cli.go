@@ -35,6 +35,7 @@ type grammar struct {
 	Export     exportCommand  `cmd:""`
 	Health     healthCommand  `cmd:""`
 	Keys       keysCommand    `cmd:""`
+	Login      loginCommand   `cmd:""`
 	Rooms      roomsCommand   `cmd:""`
 	Verify     verifyCommand  `cmd:""`
 	VersionOf  versionCommand `cmd:"" name:"version"`
@@ -85,6 +86,8 @@ func Main(ctx context.Context, args, environ []string, stdin io.Reader, stdout, 
 		return g.Keys.Import.run(ctx, in)
 	case "keys export":
 		return g.Keys.Export.run(ctx, in)
+	case "login":
+		return g.Login.run(ctx, in)
 	case "rooms":
 		return g.Rooms.run(ctx, in)
 	case "verify":

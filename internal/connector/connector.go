@@ -150,13 +150,8 @@ func (c *Connector) drain(ctx context.Context, asked, read <-chan struct{}, stop
 // anyone's answer.
 func (c *Connector) open(ctx context.Context) (err error) {
 	s := c.config.Settings
-	c.store, err = store.Open(ctx, store.Config{Path: s.Matrix.StorePath, Key: []byte(s.Matrix.StoreKey.Reveal()), Log: c.log})
-	if err != nil {
-		return fmt.Errorf("open store: %w", err)
-	}
-	if c.store.OwnKey() {
-		c.log.WarnContext(ctx, "the store is sealed with a key that lies beside it: a stolen disk is readable",
-			slog.String("setting", "MATRIX_STORE_KEY"))
+	if err := c.openStore(ctx); err != nil {
+		return err
 	}
 	if err := c.alone(ctx); err != nil {
 		return err
@@ -166,14 +161,8 @@ func (c *Connector) open(ctx context.Context) (err error) {
 		return err
 	}
 	c.doors.socket(ctx)
-	c.rules = newRules(s, c.now())
-	start, _ := c.rules.since(s.Matrix.ImportStartDate)
-	c.ledger = ledger.New(ledger.Config{
-		Store: c.store, Log: c.log, Clock: c.now, Self: id.UserID(s.Matrix.UserID), Start: start,
-		StartOf: c.rules.startOf, SkipRoom: c.rules.skipRoom,
-	})
-	if err := c.ledger.Open(ctx); err != nil {
-		return fmt.Errorf("open ledger: %w", err)
+	if err := c.openLedger(ctx); err != nil {
+		return err
 	}
 	if err := c.ledger.Reconsider(ctx); err != nil {
 		return fmt.Errorf("apply settings to the ledger: %w", err)
@@ -199,6 +188,35 @@ func (c *Connector) open(ctx context.Context) (err error) {
 	}
 	c.config.Metrics.Observe(c.levels, c.now)
 	c.vitals.set(func(v *vitals) { v.open, v.registered = true, c.config.Output != "" })
+	return nil
+}
+
+// openStore opens the store, and says whose key seals it.
+func (c *Connector) openStore(ctx context.Context) (err error) {
+	m := c.config.Settings.Matrix
+	c.store, err = store.Open(ctx, store.Config{Path: m.StorePath, Key: []byte(m.StoreKey.Reveal()), Log: c.log})
+	if err != nil {
+		return fmt.Errorf("open store: %w", err)
+	}
+	if c.store.OwnKey() {
+		c.log.WarnContext(ctx, "the store is sealed with a key that lies beside it: a stolen disk is readable",
+			slog.String("setting", "MATRIX_STORE_KEY"))
+	}
+	return nil
+}
+
+// openLedger opens the ledger, by the rules of the settings.
+func (c *Connector) openLedger(ctx context.Context) error {
+	s := c.config.Settings
+	c.rules = newRules(s, c.now())
+	start, _ := c.rules.since(s.Matrix.ImportStartDate)
+	c.ledger = ledger.New(ledger.Config{
+		Store: c.store, Log: c.log, Clock: c.now, Self: id.UserID(s.Matrix.UserID), Start: start,
+		StartOf: c.rules.startOf, SkipRoom: c.rules.skipRoom,
+	})
+	if err := c.ledger.Open(ctx); err != nil {
+		return fmt.Errorf("open ledger: %w", err)
+	}
 	return nil
 }
 

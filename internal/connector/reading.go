@@ -17,10 +17,23 @@ var _ matrix.Journal = (*ledger.Ledger)(nil)
 
 // newAccount makes the account of the settings.
 func (c *Connector) newAccount() (*matrix.Account, error) {
+	m, err := c.accountConfig()
+	if err != nil {
+		return nil, err
+	}
+	account, err := matrix.New(m)
+	if err != nil {
+		return nil, fmt.Errorf("account: %w", err)
+	}
+	return account, nil
+}
+
+// accountConfig is what the settings say about the account.
+func (c *Connector) accountConfig() (matrix.Config, error) {
 	s := c.config.Settings
 	transport, err := c.transport()
 	if err != nil {
-		return nil, err
+		return matrix.Config{}, err
 	}
 	m := matrix.Config{
 		Homeserver: string(s.Matrix.Server), UserID: id.UserID(s.Matrix.UserID),
@@ -34,11 +47,7 @@ func (c *Connector) newAccount() (*matrix.Account, error) {
 	if start, history := c.rules.earliest(); history {
 		m.HistoryFrom = start // the ledger bounds each room by its own
 	}
-	account, err := matrix.New(m)
-	if err != nil {
-		return nil, fmt.Errorf("account: %w", err)
-	}
-	return account, nil
+	return m, nil
 }
 
 // read runs the reading half until ctx ends.
