@@ -15,8 +15,8 @@ import (
 )
 
 // A room of people whose Element gives keys to signed devices alone is dark until the bot's
-// device is signed with the recovery key. From then on it is read; and another session of the
-// bot's account, which was signed all the time, gives the keys of what was said before.
+// device is signed, by login with the recovery key. From then on it is read; and another session
+// of the bot's account, which was signed all the time, gives the keys of what was said before.
 func TestARoomIsDarkUntilTheDeviceIsSigned(t *testing.T) {
 	t.Parallel()
 	s := scene.New(t, scene.Config{})
@@ -39,9 +39,12 @@ func TestARoomIsDarkUntilTheDeviceIsSigned(t *testing.T) {
 
 	s.Stops()
 	s.Imported(dark.Event)
-	s.Env["MATRIX_RECOVERY_KEY"] = recovery
+	login := s.Commands("login")
+	login.Types(recovery)
+	if out := login.Ends(0); !strings.Contains(out, "has signed the device") || !strings.Contains(out, "key backup is open") {
+		t.Errorf("login says:\n%s", out)
+	}
 	s.Starts()
-	s.Logs("the device is signed")
 	dana.SeesSigned(s.Bot)
 	dana.Says(room, "What is said once the signature is there")
 	s.Receives()

@@ -18,6 +18,7 @@ import (
 
 	"github.com/matrix-connector/matrix-connector/internal/cli"
 	"github.com/matrix-connector/matrix-connector/internal/config"
+	"github.com/matrix-connector/matrix-connector/internal/matrix/matrixtest"
 )
 
 var update = flag.Bool("update", false, "rewrite the expected outputs in the scripts")
@@ -39,9 +40,10 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script", UpdateScripts: *update, RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("PAGES", pages)
+			e.Values[serverKey] = new(*matrixtest.Server)
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "homeserver": homeserver, "signed": signed},
 	})
 }
 

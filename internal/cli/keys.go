@@ -1,14 +1,11 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-
-	"golang.org/x/term"
 
 	"github.com/matrix-connector/matrix-connector/internal/config"
 	"github.com/matrix-connector/matrix-connector/internal/connector"
@@ -41,7 +38,7 @@ func (c *keysImport) run(ctx context.Context, in *invocation) int {
 	if err != nil {
 		return in.fail(err, "name the file that was exported in a Matrix client")
 	}
-	passphrase, err := in.passphrase("Passphrase of the file: ", false)
+	passphrase, err := in.passphrase(ctx, "Passphrase of the file: ", false)
 	if err != nil {
 		return in.fail(err, "")
 	}
@@ -79,7 +76,7 @@ func (c *keysExport) run(ctx context.Context, in *invocation) (code int) {
 	if !ok {
 		return exitUsage
 	}
-	passphrase, err := in.passphrase("Passphrase for the file: ", true)
+	passphrase, err := in.passphrase(ctx, "Passphrase for the file: ", true)
 	if err != nil {
 		return in.fail(err, "")
 	}
@@ -107,48 +104,4 @@ func (in *invocation) failOf(err error, s *config.Config, more ...string) int {
 	hide := telemetry.Hide(append(s.Secrets(), more...))
 	in.complain(hide.Replace(err.Error()), hide.Replace(connector.Hint(err)))
 	return exitFailed
-}
-
-var errNoPassphrase = errors.New("no passphrase was given: type it, or give it as the first line of the standard input")
-
-// passphrase asks a person for a passphrase, which is not shown, or takes the first line of
-// the standard input where nobody sits there. It is never an argument: others see those.
-func (in *invocation) passphrase(prompt string, twice bool) (string, error) {
-	ask := func(prompt string) (string, error) {
-		f, ok := in.stdin.(interface{ Fd() uintptr })
-		if !ok || !isTerminal(in.stdin) {
-			line, err := bufio.NewReader(in.stdin).ReadString('\n')
-			if err != nil && !errors.Is(err, io.EOF) {
-				return "", fmt.Errorf("read passphrase: %w", err)
-			}
-			return trimLine(line), nil
-		}
-		_, _ = io.WriteString(in.stderr, prompt) // there is nobody else to ask
-		text, err := term.ReadPassword(int(f.Fd()))
-		_, _ = io.WriteString(in.stderr, "\n") // as above
-		if err != nil {
-			return "", fmt.Errorf("read passphrase: %w", err)
-		}
-		return string(text), nil
-	}
-	first, err := ask(prompt)
-	if err == nil && first == "" {
-		err = errNoPassphrase
-	}
-	if err != nil || !twice || !isTerminal(in.stdin) {
-		return first, err
-	}
-	again, err := ask("The same once more: ")
-	if err == nil && again != first {
-		err = errors.New("the two passphrases differ")
-	}
-	return first, err
-}
-
-// trimLine takes the end of a line away, and nothing else: a passphrase may end in blanks.
-func trimLine(line string) string {
-	for len(line) > 0 && (line[len(line)-1] == '\n' || line[len(line)-1] == '\r') {
-		line = line[:len(line)-1]
-	}
-	return line
 }

@@ -37,11 +37,15 @@ func (c *loginCommand) run(ctx context.Context, in *invocation) int {
 
 // steps are what a login consists of, in their order.
 func (c *loginCommand) steps(ctx context.Context, in *invocation, settings *config.Config) (err error) {
-	show := &loginPage{in: in, user: string(settings.Matrix.UserID)}
-	login, err := connector.OpenLogin(ctx, connector.Config{
+	show := &loginPage{in: in, user: string(settings.Matrix.UserID), person: isTerminal(in.stdin)}
+	config := connector.Config{
 		Settings: settings, Version: version(),
 		Log: telemetry.NewLog(telemetry.LogConfig{Out: in.stderr, Level: slog.LevelWarn, Name: program, Hide: settings.Secrets()}),
-	}, show.approval)
+	}
+	if show.person && settings.Matrix.RecoveryKeyOut == "" {
+		config.GiveRecoveryKey = show.recoveryKey(ctx)
+	}
+	login, err := connector.OpenLogin(ctx, config, show.approval)
 	if err != nil {
 		return err
 	}
@@ -50,7 +54,10 @@ func (c *loginCommand) steps(ctx context.Context, in *invocation, settings *conf
 			err = e
 		}
 	}()
-	return c.device(ctx, show, login)
+	if err := c.device(ctx, show, login); err != nil {
+		return err
+	}
+	return c.identity(ctx, show, login)
 }
 
 // device is the first step: the account is logged in.
@@ -65,8 +72,11 @@ func (c *loginCommand) device(ctx context.Context, show *loginPage, login *conne
 // loginPage is what a person is told, line by line: the same on a terminal and in a
 // file.
 type loginPage struct {
-	in   *invocation
-	user string
+	in     *invocation
+	user   string
+	person bool // somebody sits in front of it
+	typed  bool // a recovery key was
+	unkept bool // the recovery key that was shown
 }
 
 // approval shows what to do on the page of the authentication service. A code is no

@@ -78,6 +78,12 @@ func (s *loginScene) logsIn(ctx context.Context, told func(line string)) (stdout
 
 func silently(string) {}
 
+// unsigned is what follows where nobody is there who could keep a recovery key.
+const unsigned = "warning: the device is not signed, and who gives room keys to signed devices alone gives it none, " +
+	"because the account has no cross-signing identity\n" +
+	"hint: run matrix-connector login on a terminal, which shows the recovery key of the new identity once; " +
+	"or set MATRIX_RECOVERY_KEY_OUT to a file that it is written to\n"
+
 var shownCode = regexp.MustCompile(`^ {4}(CODE-\d+)$`)
 
 // confirming does with the code what a person does when it is shown.
@@ -117,7 +123,7 @@ Log in there as @bot:test.example, not as yourself; a private window helps.
 The code holds for 20 minutes. Waiting for your approval …
 
 @bot:test.example is logged in, by the authentication service, as device DEVICE.
-`
+` + unsigned
 	same := func(text string) string {
 		text = strings.ReplaceAll(strings.ReplaceAll(text, s.server.URL(), "SERVER"), string(devices[0]), "DEVICE")
 		return regexp.MustCompile(`CODE-\d+`).ReplaceAllString(text, "CODE")
@@ -128,7 +134,7 @@ The code holds for 20 minutes. Waiting for your approval …
 
 	// Again: it is said as whom and as what, and nobody is asked.
 	stdout, stderr, code = s.logsIn(t.Context(), silently)
-	if code != 0 || stderr != "" || same(stdout) != "@bot:test.example is logged in already, as device DEVICE.\n" {
+	if code != 0 || stderr != "" || same(stdout) != "@bot:test.example is logged in already, as device DEVICE.\n"+unsigned {
 		t.Errorf("code %d: %s%s", code, stdout, stderr)
 	}
 	if n := s.server.Count(matrixtest.OAuthCode); n != 1 {
@@ -159,7 +165,7 @@ func TestLoginWithASecret(t *testing.T) {
 	s = newLoginScene(t, matrixtest.Options{})
 	s.environ = append(s.environ, "MATRIX_ACCESS_TOKEN="+s.server.Token(s.server.UserID("bot"), "BOTDEVICE1"))
 	stdout, stderr, code = s.logsIn(t.Context(), silently)
-	if code != 0 || stderr != "" || stdout != "@bot:test.example is logged in, with the access token, as device BOTDEVICE1.\n" {
+	if code != 0 || stderr != "" || stdout != "@bot:test.example is logged in, with the access token, as device BOTDEVICE1.\n"+unsigned {
 		t.Errorf("code %d: %s%s", code, stdout, stderr)
 	}
 }

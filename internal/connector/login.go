@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/matrix-connector/matrix-connector/internal/matrix"
 	"github.com/matrix-connector/matrix-connector/internal/store"
@@ -50,6 +51,7 @@ func (l *Login) open(ctx context.Context, approve func(context.Context, Approval
 		return err
 	}
 	m.Approve = approve
+	m.Log = slog.New(slog.DiscardHandler) // a person is told what it would say, by who called
 	if c.account, err = matrix.New(m); err != nil {
 		return fmt.Errorf("account: %w", err)
 	}

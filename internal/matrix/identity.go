@@ -48,6 +48,14 @@ func (a *Account) Secure(ctx context.Context) (Standing, error) {
 	return after, nil
 }
 
+// UseRecoveryKey sets the recovery key that a person has typed, in place of the configured
+// one. [Account.Secure] and [Account.Backup] use it from then on; nothing else may be under way.
+func (a *Account) UseRecoveryKey(key string) {
+	a.securing.Lock()
+	defer a.securing.Unlock()
+	a.config.RecoveryKey = key
+}
+
 // KeysChanged reports whether the homeserver has said, since it was last asked, that the
 // account's own devices or keys have changed: then [Account.Secure] is to look again.
 func (a *Account) KeysChanged() bool { return a.keysChanged.Swap(false) }

@@ -199,9 +199,9 @@ func (s *scene) retry(a *matrix.Account) {
 }
 
 // exec changes the store behind the account's back.
-func (s *scene) exec(query string, args ...any) {
+func (s *scene) exec(query string) {
 	s.t.Helper()
-	if _, err := s.store.DB().Exec(s.t.Context(), query, args...); err != nil {
+	if _, err := s.store.DB().Exec(s.t.Context(), query); err != nil {
 		s.t.Fatal(err)
 	}
 }
