@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -323,12 +324,12 @@ func interrupted(t *testing.T, lost matrixtest.Fault) bool {
 		}
 	}
 	a := s.open(give)
-	met := false
-	lost.Reach = func() { met = true }
+	var met atomic.Bool
+	lost.Reach = func() { met.Store(true) }
 	s.server.Inject(lost)
 	_, err := a.Secure(t.Context())
 	s.server.Heal()
-	if met && err == nil && lost.Status != 0 {
+	if met.Load() && err == nil && lost.Status != 0 {
 		t.Errorf("%+v: it is not told", lost.On)
 	}
 	s.restart(a)
@@ -347,7 +348,7 @@ func interrupted(t *testing.T, lost matrixtest.Fault) bool {
 	if st := s.secured(c); st.Problem != "" || !st.Signed {
 		t.Errorf("%s %d: with the key that was handed over: %+v", lost.On, lost.After, st)
 	}
-	return met
+	return met.Load()
 }
 
 func TestASignatureThatIsGoneIsMadeAgain(t *testing.T) {
