@@ -119,7 +119,7 @@ func (b *Book) insisted(v *Verification) []Message {
 	if len(all) < 2 {
 		return nil
 	}
-	var out []Message
+	out := make([]Message, 0, len(all))
 	for _, one := range all {
 		out = append(out, one.Cancel(CodeUnexpectedMessage)...)
 	}

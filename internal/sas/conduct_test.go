@@ -258,6 +258,18 @@ func TestOthersAreIgnored(t *testing.T) {
 	}
 }
 
+func TestTypesOfTheFutureAreNotRemembered(t *testing.T) {
+	s, first, second := reach(t, "", sas.StateReady)
+	before := first.v.Heard()
+	for i := range 100 {
+		_, err := first.v.Receive(s.says(second, fmt.Sprint("smell", i), nil))
+		mustIgnore(t, err, sas.ErrForeign)
+	}
+	if first.v.Heard() != before {
+		t.Errorf("remembers %d messages", first.v.Heard())
+	}
+}
+
 func TestARoomIsNoOther(t *testing.T) {
 	s, first, second := newStage(t, dm, alice, bob)
 	s.asks(first, second)

@@ -15,7 +15,7 @@ func (v *Verification) finish() []Message {
 
 // onDone takes their word that ours are verified. It comes after their mac, which may
 // still wait for their keys.
-func (v *Verification) onDone() []Message {
+func (v *Verification) onDone(Event, fields) []Message {
 	switch {
 	case v.state == StateFinishing:
 		v.done()

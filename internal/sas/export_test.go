@@ -40,3 +40,6 @@ func (v *Verification) Vouch(keys map[string]string) map[string]any {
 	}
 	return map[string]any{"mac": codes, "keys": v.code(v.own, v.their, "KEY_IDS", list(codes))}
 }
+
+// Heard is how many messages it remembers.
+func (v *Verification) Heard() int { return len(v.seen) }

@@ -23,7 +23,7 @@ func (v *Verification) sendKey() Message {
 
 // onKey takes the other side's key. Who accepted shows its key last, so it cannot be
 // chosen for the string that it makes; who started gets what was promised.
-func (v *Verification) onKey(f fields) []Message {
+func (v *Verification) onKey(_ Event, f fields) []Message {
 	if v.state != StateAccepted && v.state != StateKeyed {
 		return v.Cancel(CodeUnexpectedMessage)
 	}

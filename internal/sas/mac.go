@@ -79,7 +79,7 @@ func (v *Verification) Confirm() ([]Message, error) {
 
 // onMAC takes the other side's word for its keys. It may come before our person has
 // confirmed, and before the caller has fetched the keys.
-func (v *Verification) onMAC(f fields) []Message {
+func (v *Verification) onMAC(_ Event, f fields) []Message {
 	if v.state != StateComparing && v.state != StateConfirmed || v.pending != nil || v.vouched {
 		return v.Cancel(CodeUnexpectedMessage)
 	}

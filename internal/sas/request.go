@@ -139,7 +139,7 @@ func (v *Verification) Accept() ([]Message, error) {
 	})}, nil
 }
 
-func (v *Verification) onReady(f fields) []Message {
+func (v *Verification) onReady(_ Event, f fields) []Message {
 	methods, ok := f.list("methods")
 	switch {
 	case v.state != StateAsking:

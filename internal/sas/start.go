@@ -120,7 +120,7 @@ func (v *Verification) beginBare(e Event, f fields, now time.Time) (*Verificatio
 }
 
 // onAccept takes what the other side chose from our start.
-func (v *Verification) onAccept(f fields) []Message {
+func (v *Verification) onAccept(_ Event, f fields) []Message {
 	if v.state != StateStarted {
 		return v.Cancel(CodeUnexpectedMessage)
 	}

@@ -73,7 +73,7 @@ func (c Config) begin(state State) (*Verification, error) {
 	case c.Own.User == "" || c.Own.Device == "":
 		return nil, errors.New("verify keys: our own user or device id is missing")
 	case err != nil:
-		return nil, fmt.Errorf("verify keys: our own %w", err)
+		return nil, fmt.Errorf("verify keys: our own: %w", err)
 	case keys.Device == "":
 		return nil, fmt.Errorf("verify keys: our own device key: %w", ErrKey)
 	case string(keys.Master) == string(c.Own.Device):
@@ -133,9 +133,8 @@ func (v Verification) Format(f fmt.State, _ rune) {
 	_, _ = fmt.Fprintf(f, "verification of %s %s (%s)", v.their.User, v.their.Device, v.state)
 }
 
-// Receive takes an event. Messages that it returns are to be sent; when the event
-// ends the verification, one of them says so to the other side, and State tells.
-// An error says why the event was ignored; nothing is to be done then.
+// Receive takes an event. What it returns is to be sent: the answer, or why we cancel.
+// The error says why the event was ignored, and then there is nothing to send.
 func (v *Verification) Receive(e Event) ([]Message, error) {
 	f := parse(e.Content)
 	if !v.owns(e, f) {
@@ -150,29 +149,31 @@ func (v *Verification) Receive(e Event) ([]Message, error) {
 	if e.Sender != v.their.User || !v.from(e, f) {
 		return nil, ErrForeign
 	}
-	if v.heard(e) {
+	take, known := takes[e.Type]
+	switch {
+	case !known:
+		return nil, fmt.Errorf("a type that is not known: %w", ErrForeign)
+	case v.heard(e):
 		return nil, ErrRepeated
 	}
-	switch e.Type {
-	case typeReady:
-		return v.onReady(f), nil
-	case typeStart:
-		return v.onStart(e, f), nil
-	case typeAccept:
-		return v.onAccept(f), nil
-	case typeKey:
-		return v.onKey(f), nil
-	case typeMAC:
-		return v.onMAC(f), nil
-	case typeDone:
-		return v.onDone(), nil
-	case typeCancel:
-		return v.onCancel(e, f), nil
-	case typeRequest, typeMessage: // a second one, and another one
-		return v.Cancel(CodeUnexpectedMessage), nil
-	}
-	return nil, fmt.Errorf("a type that is not known: %w", ErrForeign)
+	return take(v, e, f), nil
 }
+
+// takes is who takes what the other side says.
+var takes = map[string]func(*Verification, Event, fields) []Message{
+	typeReady:   (*Verification).onReady,
+	typeStart:   (*Verification).onStart,
+	typeAccept:  (*Verification).onAccept,
+	typeKey:     (*Verification).onKey,
+	typeMAC:     (*Verification).onMAC,
+	typeDone:    (*Verification).onDone,
+	typeCancel:  (*Verification).onCancel,
+	typeRequest: (*Verification).onAnother,
+	typeMessage: (*Verification).onAnother,
+}
+
+// onAnother takes a second request of the same name.
+func (v *Verification) onAnother(Event, fields) []Message { return v.Cancel(CodeUnexpectedMessage) }
 
 // heard tells whether the same was received before, and remembers it. The same event may
 // be read twice; said in the same words, it says nothing new.
