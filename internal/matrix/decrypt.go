@@ -67,7 +67,7 @@ func (a *Account) absorbOne(ctx context.Context, m *machine, b *timeline.Batch, 
 	if !ciphertext(e) {
 		out.Trust = view.plainTrust(e, live)
 		relate(&out)
-		m.heardInRoom(&out)
+		m.heardInRoom(&out, "")
 		b.Events = append(b.Events, out)
 		return nil
 	}
@@ -79,7 +79,7 @@ func (a *Account) absorbOne(ctx context.Context, m *machine, b *timeline.Batch, 
 		b.Undecrypted = append(b.Undecrypted, *no)
 		return nil
 	}
-	m.heardInRoom(&out)
+	m.heardInRoom(&out, m.speaker)
 	b.Events = append(b.Events, out)
 	return nil
 }
@@ -103,7 +103,7 @@ func (a *Account) reread(ctx context.Context, m *machine, u timeline.Undecrypted
 		return out, &u, nil
 	}
 	if no, err = a.decrypt(ctx, m, &out, e); err == nil && no == nil {
-		m.heardInRoom(&out)
+		m.heardInRoom(&out, m.speaker)
 	}
 	return out, no, err
 }
@@ -141,7 +141,7 @@ func (a *Account) decrypt(ctx context.Context, m *machine, out *timeline.Event, 
 		}},
 	}
 	calls := callsOf(ctx)
-	calls.session = nil
+	calls.session, m.speaker = nil, ""
 	plain, err := m.olm.DecryptMegolmEvent(ctx, evt)
 	if broken := calls.err(); broken != nil {
 		return nil, broken
@@ -163,6 +163,9 @@ func (a *Account) decrypt(ctx context.Context, m *machine, out *timeline.Event, 
 	}
 	out.Type = plain.Type.Type
 	out.Trust = megolmTrust(plain, calls.session)
+	if d := plain.Mautrix.TrustSource; d != nil && (out.Trust == timeline.TrustSigned || out.Trust == timeline.TrustDevice) {
+		m.speaker = d.DeviceID
+	}
 	if out.Content, err = withOuterRelation(plain.Content.VeryRaw, fields["m.relates_to"]); err != nil {
 		no.Reason = timeline.ReasonMalformed
 		return no, nil //nolint:nilerr // the error is the row

@@ -23,6 +23,8 @@ type machine struct {
 	keys     []timeline.KeyRef // of the current transaction
 	refusals []withholding     // of the current transaction
 	heard    []sas.Event       // of verifications, of the current transaction
+	// speaker is the device that the last decrypted event is proven to come from; empty for none.
+	speaker id.DeviceID
 	// offer is the room history bundle that the to-device message in hand held.
 	offer *event.RoomKeyBundleEventContent
 	// outdated is set when the machine remembers what has changed in the database: it

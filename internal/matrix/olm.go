@@ -47,7 +47,7 @@ func (a *Account) toDeviceOne(ctx context.Context, m *machine, raw json.RawMessa
 		return nil //nolint:nilerr // it costs itself only
 	}
 	kind := event.Type{Type: e.Type, Class: event.ToDeviceEventType}
-	m.heardToDevice(e.Type, e.Sender, e.Content)
+	m.heardToDevice(e.Type, e.Sender, "", e.Content)
 	switch kind {
 	case event.ToDeviceEncrypted, event.ToDeviceRoomKeyWithheld, event.ToDeviceOrgMatrixRoomKeyWithheld:
 	default:
@@ -103,7 +103,11 @@ func (a *Account) handle(ctx context.Context, m *machine, evt *event.Event) (ok 
 	// What the library has no use for it gives back: messages of verifications, which may
 	// come encrypted as well.
 	if rest := m.olm.HandleEncryptedEvent(ctx, evt); rest != nil {
-		m.heardToDevice(rest.Type.Type, rest.Sender, rest.Content.VeryRaw)
+		var device id.DeviceID
+		if rest.SenderDevice != nil {
+			device = rest.SenderDevice.DeviceID
+		}
+		m.heardToDevice(rest.Type.Type, rest.Sender, device, rest.Content.VeryRaw)
 	}
 	return true
 }

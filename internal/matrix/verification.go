@@ -77,17 +77,17 @@ func (a *Account) overhears(events []sas.Event) {
 }
 
 // heardInRoom notes an event of a room that may be one of a verification. What is older than
-// any verification is none.
-func (m *machine) heardInRoom(e *timeline.Event) {
-	s := sas.Event{Type: e.Type, Sender: e.Sender, Room: e.Room, ID: e.ID, Sent: e.Sent, Content: e.Content}
+// any verification is none. device is the sender's where decryption has proven it.
+func (m *machine) heardInRoom(e *timeline.Event, device id.DeviceID) {
+	s := sas.Event{Type: e.Type, Sender: e.Sender, Device: device, Room: e.Room, ID: e.ID, Sent: e.Sent, Content: e.Content}
 	if e.StateKey == nil && e.Received.Sub(e.Sent) < sas.Lifetime && s.Concerns() {
 		m.heard = append(m.heard, s)
 	}
 }
 
-// heardToDevice notes a to-device message of a verification.
-func (m *machine) heardToDevice(kind string, sender id.UserID, content json.RawMessage) {
-	s := sas.Event{Type: kind, Sender: sender, Content: content}
+// heardToDevice notes a to-device message of a verification; device is as above.
+func (m *machine) heardToDevice(kind string, sender id.UserID, device id.DeviceID, content json.RawMessage) {
+	s := sas.Event{Type: kind, Sender: sender, Device: device, Content: content}
 	if s.Concerns() {
 		m.heard = append(m.heard, s)
 	}
@@ -106,32 +106,27 @@ func (v *Verifications) Turn(ctx context.Context) (changed bool, err error) {
 	if err := v.open(ctx); err != nil {
 		return false, err
 	}
+	var failures []error // one verification's are not another's
 	for _, e := range events {
 		one, out, err := v.book.Receive(e, v.account.now())
 		if err != nil {
 			continue // not ours, or said before
 		}
 		changed = true
-		if err := v.send(ctx, one, out); err != nil {
-			return true, err
-		}
+		failures = append(failures, v.send(ctx, one, out))
 		if one != nil {
 			v.tell(ctx, one)
 		}
 	}
 	for _, one := range v.book.UnderWay() {
-		if err := v.supply(ctx, one); err != nil {
-			return true, err
-		}
+		failures = append(failures, v.supply(ctx, one))
 	}
 	maps.DeleteFunc(v.told, func(one *sas.Verification, _ bool) bool { return one.State().Ended() })
 	for _, m := range v.book.Expire(v.account.now()) {
 		changed = true
-		if err := v.post(ctx, nil, m); err != nil {
-			return true, err
-		}
+		failures = append(failures, v.post(ctx, nil, m))
 	}
-	return changed, nil
+	return changed, errors.Join(failures...)
 }
 
 // open makes the book, with the master key that the device believes: none where the
@@ -306,15 +301,25 @@ func (v *Verifications) step(ctx context.Context, one *sas.Verification, what st
 }
 
 // send sends what a verification says, in order. Where that fails, the verification is
-// over: the other side waits for what never comes.
+// over: the other side waits for what never comes, and is told so if that gets through.
 func (v *Verifications) send(ctx context.Context, one *sas.Verification, out []sas.Message) error {
-	for _, m := range out {
-		if err := v.post(ctx, one, m); err != nil {
-			if one != nil {
-				one.Cancel(sas.CodeUser)
-			}
-			return fmt.Errorf("send %s: %w", m.Type, err)
+	for i, m := range out {
+		err := v.post(ctx, one, m)
+		if err == nil {
+			continue
 		}
+		err = fmt.Errorf("send %s: %w", m.Type, err)
+		if one != nil && !one.State().Ended() {
+			for _, m := range one.Cancel(sas.CodeUser) {
+				err = errors.Join(err, v.post(ctx, one, m))
+			}
+			return err
+		}
+		// It has ended: what is left are goodbyes.
+		for _, m := range out[i+1:] {
+			err = errors.Join(err, v.post(ctx, one, m))
+		}
+		return err
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package matrix_test
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -331,6 +332,37 @@ func TestARestartEndsAVerification(t *testing.T) {
 	m.talk()
 	if ours.State() != sas.StateComparing {
 		t.Errorf("the second verification is %s", ours.State())
+	}
+}
+
+// Where an answer cannot be sent, that verification is over, which the other side is told; a
+// verification with somebody else goes on.
+func TestAFailureConcernsOneVerification(t *testing.T) {
+	m := newMeeting(t)
+	ctx := t.Context()
+	bob := m.mate("bob")
+	m.may[bob.User] = true
+	device := []id.DeviceID{m.account.DeviceID()}
+	theirs, out, err := m.alice.Book.Request(m.bot, device, time.Now())
+	m.alice.says(theirs, out, err)
+	m.talk()
+	m.must(m.v.Accept(ctx, asked(t, m.v.UnderWay())))
+	m.talk()
+	out, err = theirs.Start()
+	m.alice.says(theirs, out, err)
+	bobs, out, err := bob.Book.Request(m.bot, device, time.Now())
+	bob.says(bobs, out, err)
+	m.catchUp(m.account)
+	m.server.Inject(matrixtest.Fault{On: matrixtest.ToDevice, Status: http.StatusBadGateway, Times: 1})
+	if _, err := m.v.Turn(ctx); err == nil {
+		t.Error("a failure is not told")
+	}
+	m.talk()
+	if one := asked(t, m.v.UnderWay()); one.Them().User != bob.User {
+		t.Errorf("%s is under way", one.Them().User)
+	}
+	if theirs.State() != sas.StateCancelled {
+		t.Errorf("the other side's is %s", theirs.State())
 	}
 }
 
