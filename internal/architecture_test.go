@@ -38,7 +38,7 @@ var ours = map[string][]string{
 	"directory":           {"stix"},
 	"connector":           {"config", "control", "directory", "ledger", "mapping", "matrix", "network", "opencti", "request", "sas", "stix", "store", "status", "telemetry", "timeline"},
 	"check":               {"config", "connector", "ledger", "matrix", "network", "opencti", "stix", "store", "timeline"},
-	"cli":                 {"check", "config", "connector", "control", "request", "telemetry"},
+	"cli":                 {"check", "config", "connector", "control", "request", "status", "telemetry"},
 	"matrix/matrixtest":   {"timeline", "store", "sas"},
 	"opencti/openctitest": {"stix", "opencti/graphql"},
 }

@@ -37,6 +37,7 @@ type grammar struct {
 	Keys       keysCommand    `cmd:""`
 	Login      loginCommand   `cmd:""`
 	Rooms      roomsCommand   `cmd:""`
+	Status     statusCommand  `cmd:""`
 	Verify     verifyCommand  `cmd:""`
 	VersionOf  versionCommand `cmd:"" name:"version"`
 	HelpOnThis helpCommand    `cmd:"" name:"help"`
@@ -90,6 +91,8 @@ func Main(ctx context.Context, args, environ []string, stdin io.Reader, stdout, 
 		return g.Login.run(ctx, in)
 	case "rooms":
 		return g.Rooms.run(ctx, in)
+	case "status":
+		return g.Status.run(ctx, in)
 	case "verify":
 		return g.Verify.run(ctx, in)
 	case "version":

@@ -17,7 +17,7 @@ type healthCommand struct {
 }
 
 // answerBytes bounds what is shown of an answer.
-const answerBytes = 16 << 10
+const answerBytes = 16 << 20
 
 func (c *healthCommand) run(ctx context.Context, in *invocation) int {
 	// What an export needs is enough: only the store's folder is made use of.

@@ -108,7 +108,7 @@ func writeJSON(to io.Writer, v any) error {
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	if err := e.Encode(v); err != nil {
-		return fmt.Errorf("write rooms: %w", err)
+		return fmt.Errorf("write JSON: %w", err)
 	}
 	return nil
 }

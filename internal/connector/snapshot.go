@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/matrix-connector/matrix-connector/internal/ledger"
+	"github.com/matrix-connector/matrix-connector/internal/matrix"
 	"github.com/matrix-connector/matrix-connector/internal/status"
 	"github.com/matrix-connector/matrix-connector/internal/telemetry"
 )
@@ -20,10 +21,8 @@ const (
 // Snapshot says what the connector is doing. Before the store is open, and when it
 // cannot be asked, only what is known without it is told.
 func (c *Connector) Snapshot(ctx context.Context) (status.Snapshot, error) {
-	s := status.Snapshot{
-		At: c.now(), Connector: c.whoIs(), Readiness: c.vitals.readiness(), Failures: c.vitals.failures(),
-		Rooms: []status.Room{}, Troubles: []status.Trouble{}, Invites: []status.Invite{}, // lists, also where they are empty
-	}
+	s := emptySnapshot(c.now())
+	s.Connector, s.Readiness, s.Failures = c.whoIs(), c.vitals.readiness(), c.vitals.failures()
 	if c.vitals.isOpen() {
 		if err := c.count(ctx, &s); err != nil {
 			return s, err
@@ -31,6 +30,14 @@ func (c *Connector) Snapshot(ctx context.Context) (status.Snapshot, error) {
 	}
 	s.Health = status.Judge(s)
 	return s, nil
+}
+
+// emptySnapshot has lists also where they are empty.
+func emptySnapshot(at time.Time) status.Snapshot {
+	return status.Snapshot{
+		At: at, Rooms: []status.Room{}, Troubles: []status.Trouble{}, Invites: []status.Invite{}, Failures: []status.Failure{},
+		Undecryptable: []status.Undecryptable{}, Device: status.Device{Withheld: []status.Withheld{}},
+	}
 }
 
 // whoIs names the two ends.
@@ -59,7 +66,34 @@ func (c *Connector) whoIs() status.Connector {
 
 // count asks the ledger.
 func (c *Connector) count(ctx context.Context, s *status.Snapshot) error {
-	n, err := c.ledger.Counts(ctx)
+	if err := countLedger(ctx, c.ledger, s); err != nil {
+		return err
+	}
+	s.Lag.LastSync = c.vitals.lastSync()
+	s.Lag.Sync = age(s.At, s.Lag.LastSync)
+	var standing matrix.Standing
+	if c.account.DeviceID() != "" { // else its tables may not be there yet
+		var err error
+		if standing, err = c.account.Standing(ctx); err != nil {
+			return err
+		}
+		refusals, err := c.account.Refusals(ctx)
+		if err != nil {
+			return err
+		}
+		s.Device = deviceOf(c.account.UserID(), standing, refusals, s.At)
+		pending, err := c.invites.Pending(ctx)
+		if err != nil {
+			return fmt.Errorf("list invites: %w", err)
+		}
+		listInvites(s, c.invites, pending)
+	}
+	return countUndecryptable(ctx, c.ledger, standing, s)
+}
+
+// countLedger tells what the ledger knows without the account.
+func countLedger(ctx context.Context, l *ledger.Ledger, s *status.Snapshot) error {
+	n, err := l.Counts(ctx)
 	if err != nil {
 		return err
 	}
@@ -67,13 +101,12 @@ func (c *Connector) count(ctx context.Context, s *status.Snapshot) error {
 		Events: n.Events, Undecrypted: n.Undecrypted, Skipped: n.Skipped, Posts: n.Posts, Rooms: n.Rooms,
 		Authors: n.Authors, Attachments: n.Attachments, Gaps: n.OpenGaps, Targets: n.Targets,
 	}
-	waits, err := c.ledger.Waits(ctx)
+	waits, err := l.Waits(ctx)
 	if err != nil {
 		return err
 	}
-	s.Lag = status.Lag{LastSync: c.vitals.lastSync(), Decryption: age(s.At, waits), Delivery: age(s.At, n.OldestDue)}
-	s.Lag.Sync = age(s.At, s.Lag.LastSync)
-	rooms, more, err := c.ledger.Overview(ctx, shownRooms)
+	s.Lag = status.Lag{Decryption: age(s.At, waits), Delivery: age(s.At, n.OldestDue)}
+	rooms, more, err := l.Overview(ctx, shownRooms)
 	if err != nil {
 		return err
 	}
@@ -81,14 +114,14 @@ func (c *Connector) count(ctx context.Context, s *status.Snapshot) error {
 	for _, r := range rooms {
 		s.Rooms = append(s.Rooms, roomOf(r))
 	}
-	groups, err := c.ledger.MissingGroups(ctx, shownExamples)
+	groups, err := l.MissingGroups(ctx, shownExamples)
 	if err != nil {
 		return err
 	}
 	for _, g := range groups {
 		s.Troubles = append(s.Troubles, troubleOf(g))
 	}
-	return c.listInvites(ctx, s)
+	return nil
 }
 
 // age is how long ago something was, in seconds; nil for what was not.
@@ -120,27 +153,19 @@ func troubleOf(g ledger.MissingGroup) status.Trouble {
 }
 
 // listInvites lists the invites that wait.
-func (c *Connector) listInvites(ctx context.Context, s *status.Snapshot) error {
-	if c.account.DeviceID() == "" {
-		return nil // its tables may not be there yet
-	}
-	pending, err := c.invites.Pending(ctx)
-	if err != nil {
-		return fmt.Errorf("list invites: %w", err)
-	}
+func listInvites(s *status.Snapshot, judge *matrix.Invites, pending []matrix.Invitation) {
 	for i, p := range pending {
 		if i == shownInvites {
 			s.MoreInvites = len(pending) - shownInvites
 			break
 		}
 		in := status.Invite{Room: p.Room.String(), Received: p.Received}
-		in.Why, in.Setting = c.invites.Why(p)
+		in.Why, in.Setting = judge.Why(p)
 		for _, sender := range p.Senders {
 			in.Senders = append(in.Senders, sender.String())
 		}
 		s.Invites = append(s.Invites, in)
 	}
-	return nil
 }
 
 // levels is what the metrics read when somebody asks.

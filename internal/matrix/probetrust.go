@@ -3,6 +3,7 @@ package matrix
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"maunium.net/go/mautrix/id"
@@ -151,3 +152,30 @@ func (p *Probe) Refusals(ctx context.Context, since time.Time, t Trust) ([]Refus
 
 // UserID is the account that is looked at.
 func (p *Probe) UserID() id.UserID { return p.account.config.UserID }
+
+// Known is what a store knows of its account without asking anybody.
+type Known struct {
+	Device   id.DeviceID // empty before the first login
+	Standing Standing
+	Refusals []Refusal // the latest first
+}
+
+// Known reads what the store knows. It asks nobody.
+func (p *Probe) Known(ctx context.Context) (k Known, err error) {
+	if there, err := p.has(ctx, "matrix_account"); err != nil || !there {
+		return k, err
+	}
+	// The token beside it is sealed, and is not needed here.
+	err = p.account.store.DB().QueryRow(ctx, "SELECT coalesce(max(device_id), '') FROM matrix_account WHERE user_id=$1", p.account.config.UserID).Scan(&k.Device)
+	if err != nil {
+		return k, fmt.Errorf("read device: %w", err)
+	}
+	if there, err := p.has(ctx, "matrix_refusal"); err != nil || !there {
+		return k, err
+	}
+	if k.Standing, err = p.account.standing(ctx); err != nil {
+		return k, err
+	}
+	k.Refusals, err = p.account.Refusals(ctx)
+	return k, err
+}

@@ -15,10 +15,39 @@ const late = 15 * time.Minute
 
 // Judge says in one sentence how a connector is.
 func Judge(s Snapshot) Health {
-	if !s.Readiness.Ready {
+	if !s.Readiness.Ready && !s.Stopped {
 		return judgeUnready(s)
 	}
-	var needs []string
+	needs := judgeNeeds(s)
+	coming := s.Counts.Posts["due"] + s.Counts.Posts["sent"]
+	look := ""
+	if len(needs) > 0 {
+		look = " Worth a look: " + strings.Join(needs, ", ") + "."
+	}
+	running := "Running. Everything that was said is in OpenCTI."
+	if s.Connector.Sink.Kind == "directory" {
+		running = "Running. Everything that was said is in the folder."
+	}
+	switch {
+	case s.Stopped && coming > 0:
+		return Health{Level: Bad, Sentence: "No connector is running. " + amount(coming, "message waits", "messages wait") + " to be delivered." + look}
+	case s.Stopped:
+		return Health{Level: Bad, Sentence: "No connector is running." + look}
+	case coming > 0:
+		running = "Running. " + amount(coming, "message is", "messages are") + " on the way."
+	case s.Counts.Gaps > 0:
+		running = "Running. History is being read."
+	case look != "":
+		running = "Running."
+	}
+	if look == "" {
+		return Health{Level: Good, Sentence: running}
+	}
+	return Health{Level: Warn, Sentence: running + look}
+}
+
+// judgeNeeds lists what wants a look.
+func judgeNeeds(s Snapshot) (needs []string) {
 	need := func(n int, one, many string) {
 		if n > 0 {
 			needs = append(needs, amount(n, one, many))
@@ -33,24 +62,7 @@ func Judge(s Snapshot) Health {
 	if d := s.Lag.Delivery; d != nil && *d > late.Seconds() {
 		needs = append(needs, "delivery is "+span(seconds(*d))+" behind")
 	}
-	coming := s.Counts.Posts["due"] + s.Counts.Posts["sent"]
-	running := "Running. Everything that was said is in OpenCTI."
-	if s.Connector.Sink.Kind == "directory" {
-		running = "Running. Everything that was said is in the folder."
-	}
-	switch {
-	case coming > 0:
-		running = "Running. " + amount(coming, "message is", "messages are") + " on the way."
-	case s.Counts.Gaps > 0:
-		running = "Running. History is being read."
-	}
-	if len(needs) == 0 {
-		return Health{Level: Good, Sentence: running}
-	}
-	if coming == 0 && s.Counts.Gaps == 0 {
-		running = "Running."
-	}
-	return Health{Level: Warn, Sentence: running + " Worth a look: " + strings.Join(needs, ", ") + "."}
+	return needs
 }
 
 func judgeUnready(s Snapshot) Health {

@@ -5,12 +5,18 @@ import "time"
 // Snapshot is what a connector is doing at one moment. It is made for reading
 // alone: nothing of it is a setting.
 type Snapshot struct {
-	At        time.Time `json:"at"`
+	At time.Time `json:"at"`
+	// Stopped is set when no connector is running, and all of this was read from its
+	// store. What only a running one knows is empty then: Started, readiness, failures.
+	Stopped   bool      `json:"stopped,omitempty"`
 	Connector Connector `json:"connector"`
 	Health    Health    `json:"health"`
 	Readiness Readiness `json:"readiness"`
 	Counts    Counts    `json:"counts"`
 	Lag       Lag       `json:"lag"`
+	Device    Device    `json:"device"`
+	// Undecryptable are the events that cannot be read, by reason and probable cause.
+	Undecryptable []Undecryptable `json:"undecryptable"`
 	// Rooms are those with most to tell first; MoreRooms is how many are not shown.
 	Rooms     []Room `json:"rooms"`
 	MoreRooms int    `json:"more_rooms"`
@@ -28,7 +34,7 @@ type Connector struct {
 	Name       string    `json:"name"`
 	ID         string    `json:"id,omitempty"` // of the platform's page; empty for an export
 	Version    string    `json:"version"`
-	Started    time.Time `json:"started"`
+	Started    time.Time `json:"started,omitzero"`
 	UserID     string    `json:"user_id"`
 	DeviceID   string    `json:"device_id,omitempty"` // empty until the bot is logged in
 	Homeserver string    `json:"homeserver"`
