@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+
+	"github.com/matrix-connector/matrix-connector/internal/timeline"
 )
 
 // body is what of an event is sealed.
@@ -11,6 +13,7 @@ type body struct {
 	raw, content         []byte
 	senderName, roomName string
 	stateKey             *string
+	redacts              timeline.Right
 }
 
 // A body is a version byte and then fields: a tag, a length (uvarint), so many bytes.
@@ -25,6 +28,7 @@ const (
 	tagSenderName = 4
 	tagRoomName   = 5
 	tagStateKey   = 6
+	tagRedacts    = 7 // one byte, a timeline.Right
 )
 
 var errBody = errors.New("damaged event body")
@@ -58,6 +62,9 @@ func (b body) encode() []byte {
 	}
 	if b.stateKey != nil {
 		field(tagStateKey, []byte(*b.stateKey))
+	}
+	if b.redacts != timeline.RightUnknown {
+		field(tagRedacts, []byte{byte(b.redacts)})
 	}
 	return out
 }
@@ -99,6 +106,10 @@ func decodeBody(in []byte) (body, error) {
 		case tagStateKey:
 			key := string(value)
 			b.stateKey = &key
+		case tagRedacts:
+			if len(value) == 1 {
+				b.redacts = timeline.Right(value[0])
+			}
 		}
 	}
 	return b, nil

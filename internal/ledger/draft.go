@@ -98,6 +98,9 @@ func (l *Ledger) draft(ctx context.Context, posts []postRow) ([]timeline.Draft, 
 		if events[room], err = l.eventsOf(ctx, room, targets, targets); err != nil {
 			return nil, err
 		}
+		if err := l.addRedactions(ctx, room, targets, events[room]); err != nil {
+			return nil, err
+		}
 	}
 	slices.Sort(authorIDs)
 	if err := l.readByID(ctx, slices.Compact(authorIDs), "SELECT "+authorColumns+" FROM ledger_author a WHERE a.id IN ", func(row dbutil.Scannable) error {

@@ -70,7 +70,7 @@ func (l *Ledger) scanEvent(row dbutil.Scannable) (eventRow, error) {
 	if err != nil {
 		return r, err
 	}
-	e.SenderName, e.RoomName, e.StateKey = b.senderName, b.roomName, b.stateKey
+	e.SenderName, e.RoomName, e.StateKey, e.Redacts = b.senderName, b.roomName, b.stateKey, b.redacts
 	if r.within = content == nil; !r.within {
 		if b, err = l.openBody(content, contentPlace(e.Room, e.ID)); err != nil {
 			return r, err
@@ -104,7 +104,7 @@ func (l *Ledger) sealNames(r *eventRow) ([]byte, error) {
 	if r.bare {
 		return nil, nil
 	}
-	b := body{senderName: r.event.SenderName, roomName: r.event.RoomName, stateKey: r.event.StateKey}
+	b := body{senderName: r.event.SenderName, roomName: r.event.RoomName, stateKey: r.event.StateKey, redacts: r.event.Redacts}
 	return l.store.Seal(b.encode(), eventPlace(r.event.Room, r.event.ID))
 }
 

@@ -43,6 +43,9 @@ type Config struct {
 	// Hold is how long a first-time post waits for the target of its reply or thread
 	// to land, so that the relation goes with it; 0: two minutes.
 	Hold time.Duration
+	// Calm is how long a landed post waits after a reaction or a vote before it is due,
+	// so that many of them are one change; 0: half a minute.
+	Calm time.Duration
 }
 
 // Ledger is the memory of one account. It is safe for concurrent use.
@@ -57,6 +60,7 @@ type Ledger struct {
 
 	rule func(timeline.Room) string // Config.SkipRoom
 	hold time.Duration
+	calm time.Duration // Config.Calm
 
 	mu      sync.Mutex
 	changed chan struct{} // closed by the next change
@@ -67,7 +71,7 @@ type Ledger struct {
 // New makes a ledger. It touches nothing; call [Ledger.Open] before anything else.
 func New(c Config) *Ledger {
 	l := &Ledger{
-		store: c.Store, log: c.Log, clock: c.Clock, self: c.Self, start: c.Start, startOf: c.StartOf, rule: c.SkipRoom, hold: c.Hold,
+		store: c.Store, log: c.Log, clock: c.Clock, self: c.Self, start: c.Start, startOf: c.StartOf, rule: c.SkipRoom, hold: c.Hold, calm: c.Calm,
 		changed: make(chan struct{}),
 	}
 	if l.log == nil {
@@ -81,6 +85,9 @@ func New(c Config) *Ledger {
 	}
 	if l.hold == 0 {
 		l.hold = 2 * time.Minute
+	}
+	if l.calm == 0 {
+		l.calm = 30 * time.Second
 	}
 	return l
 }

@@ -41,13 +41,16 @@ func (r *recorder) recordPosts(ctx context.Context, room *roomRow, fresh *freshE
 		if err != nil {
 			return err
 		}
+		if err := r.addRedactions(ctx, room.id, targets, events); err != nil {
+			return err
+		}
 		for _, target := range targets {
 			all := events[target]
 			if original := fresh.byID[target]; original != nil && original.event.Target == target {
 				all = append(all, original.event)
 			}
 			stored, exists := posts[target]
-			if err := r.recordPost(ctx, room, all, fresh, stored, exists); err != nil {
+			if err := r.recordPost(ctx, room, target, all, fresh, stored, exists); err != nil {
 				return err
 			}
 		}
@@ -55,15 +58,26 @@ func (r *recorder) recordPosts(ctx context.Context, room *roomRow, fresh *freshE
 	return nil
 }
 
-func (r *recorder) recordPost(ctx context.Context, room *roomRow, all []timeline.Event, fresh *freshEvents, stored storedPost, exists bool) error {
+func (r *recorder) recordPost(ctx context.Context, room *roomRow, target id.EventID, all []timeline.Event, fresh *freshEvents, stored storedPost, exists bool) error {
 	if stored.dropped {
 		// Nobody can tell any more whether it says something else now: it is read again. What
 		// was taken back nobody shows any more.
-		if slices.ContainsFunc(all, func(e timeline.Event) bool {
+		hurry, changed := false, fresh.taken[target]
+		for _, e := range all {
 			item, ok := fresh.items[e.ID]
-			return ok && item.Class != timeline.ClassRedaction
-		}) {
+			switch {
+			case !ok, item.Class == timeline.ClassRedaction:
+			case item.Annotates():
+				changed = true
+			default:
+				hurry = true
+			}
+		}
+		switch {
+		case hurry:
 			return r.raise(ctx, tablePost, stored.id)
+		case changed:
+			return r.raiseLater(ctx, stored.id)
 		}
 		return nil
 	}
@@ -87,6 +101,9 @@ func (r *recorder) recordPost(ctx context.Context, room *roomRow, all []timeline
 		if err := r.recordFiles(ctx, room.state.Room.ID, post, stored.id, false); err != nil {
 			return err
 		}
+	}
+	if said && says && reflect.DeepEqual(before.Unannotated(), post.Unannotated()) {
+		return r.raiseLater(ctx, stored.id)
 	}
 	return r.raise(ctx, tablePost, stored.id)
 }

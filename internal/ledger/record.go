@@ -186,7 +186,7 @@ func (r *recorder) recordArrived(ctx context.Context, room *roomRow, rows []*eve
 	if err != nil {
 		return err
 	}
-	fresh := &freshEvents{byID: map[id.EventID]*eventRow{}, items: map[id.EventID]timeline.Item{}, targeted: map[id.EventID]bool{}}
+	fresh := &freshEvents{byID: map[id.EventID]*eventRow{}, items: map[id.EventID]timeline.Item{}, targeted: map[id.EventID]bool{}, taken: map[id.EventID]bool{}}
 	for _, row := range rows {
 		row.room = room.id
 		if row.event.Received.IsZero() {
@@ -226,6 +226,9 @@ func (r *recorder) recordArrived(ctx context.Context, room *roomRow, rows []*eve
 	if err := r.wantTargets(ctx, room, fresh); err != nil {
 		return err
 	}
+	if err := r.followRedactions(ctx, room, fresh); err != nil {
+		return err
+	}
 	return r.recordPosts(ctx, room, fresh)
 }
 
@@ -237,6 +240,7 @@ type freshEvents struct {
 	refs    []id.EventID                 // what they refer to and may have to be fetched
 
 	targeted map[id.EventID]bool // the set of targets
+	taken    map[id.EventID]bool // of targets, those of which a part was redacted
 }
 
 func (f *freshEvents) add(row *eventRow, item timeline.Item, fetched bool) {
@@ -245,10 +249,7 @@ func (f *freshEvents) add(row *eventRow, item timeline.Item, fetched bool) {
 	}
 	f.byID[row.event.ID] = row
 	f.items[row.event.ID] = item
-	if !f.targeted[item.Target] {
-		f.targeted[item.Target] = true
-		f.targets = append(f.targets, item.Target)
-	}
+	f.target(item.Target)
 	// What was fetched only because something newer refers to it is where fetching
 	// ends: otherwise one reply would pull in a whole chain.
 	if fetched {
@@ -257,9 +258,17 @@ func (f *freshEvents) add(row *eventRow, item timeline.Item, fetched bool) {
 	switch item.Class {
 	case timeline.ClassEdit:
 		f.refs = append(f.refs, item.Target)
-	case timeline.ClassMessage, timeline.ClassPoll:
+	case timeline.ClassMessage:
 		f.refs = append(f.refs, item.Reply, item.Thread)
 	case timeline.ClassReaction, timeline.ClassRedaction, timeline.ClassVote, timeline.ClassPollEnd, timeline.ClassState, timeline.ClassOther:
+	}
+}
+
+// target notes a message that has changed.
+func (f *freshEvents) target(message id.EventID) {
+	if !f.targeted[message] {
+		f.targeted[message] = true
+		f.targets = append(f.targets, message)
 	}
 }
 

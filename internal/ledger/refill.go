@@ -149,13 +149,13 @@ func (l *Ledger) contentGone(ctx context.Context, post int64) error {
 // missingContent notes that the homeserver does not show a dropped event. It reports
 // false for an event that is not dropped.
 func (r *recorder) missingContent(ctx context.Context, room *roomRow, event id.EventID) (bool, error) {
-	dropped, reaction := false, false
+	dropped, annotates := false, false
 	var target id.EventID
 	var rowID int64
 	err := r.each(ctx, func(row dbutil.Scannable) error {
 		dropped = true
-		return row.Scan(&rowID, &target, &reaction)
-	}, "SELECT id, target, type = 'm.reaction' FROM ledger_event WHERE room = ? AND event = ? AND dropped = 1", room.id, event)
+		return row.Scan(&rowID, &target, &annotates)
+	}, "SELECT id, target, type IN "+annotations+" FROM ledger_event WHERE room = ? AND event = ? AND dropped = 1", room.id, event)
 	if err != nil || !dropped {
 		return false, wrap("look up dropped event", err)
 	}
@@ -163,7 +163,7 @@ func (r *recorder) missingContent(ctx context.Context, room *roomRow, event id.E
 	if err != nil || post == 0 {
 		return true, err
 	}
-	if reaction { // the message says the same without it
+	if annotates { // the message says the same without it
 		return true, r.leave(ctx, room, post, rowID, target)
 	}
 	return true, r.contentGone(ctx, post)

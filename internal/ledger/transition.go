@@ -41,8 +41,10 @@ func (l *Ledger) land(ctx context.Context, r Ref, revision int64) error {
 	if revision == row.revision {
 		state = StateLanded
 	}
-	_, err = l.run(ctx, "UPDATE "+row.table+` SET state = ?, landed = max(landed, ?), due_at = 0, attempts = 0, lapses = 0,
-		class = '', reason = '', receipt = CASE ? WHEN 'landed' THEN '' ELSE receipt END WHERE id = ?`, state, revision, state, row.id)
+	// A post that got a reaction on its way stays calm from now on; anything else that is
+	// newer is due at once, also where something had failed that landed after all.
+	_, err = l.run(ctx, "UPDATE "+row.table+` SET state = ?1, landed = max(landed, ?2), due_at = CASE WHEN ?1 = 'due' AND due_at > 0 AND attempts = 0 THEN ?4 ELSE 0 END,
+		attempts = 0, lapses = 0, class = '', reason = '', receipt = CASE ?1 WHEN 'landed' THEN '' ELSE receipt END WHERE id = ?3`, state, revision, row.id, l.now()+l.calm.Milliseconds())
 	if err != nil {
 		return err
 	}

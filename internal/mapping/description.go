@@ -29,6 +29,8 @@ func (m *Mapper) facts(draft timeline.Draft) []string {
 	if post.Thread != "" {
 		lines = append(lines, "In the thread of: "+m.permalink(draft.Room.Room, post.Room, post.Thread))
 	}
+	lines = append(lines, pollFacts(post.Poll)...)
+	lines = append(lines, reactionFacts(post.Reactions)...)
 	return append(lines, "Message: "+m.permalink(draft.Room.Room, post.Room, post.ID))
 }
 
@@ -47,7 +49,7 @@ func kindFacts(post timeline.Post) []string {
 			lines = append(lines, "Location: "+post.Geo)
 		}
 	case timeline.KindText, timeline.KindEmote, timeline.KindImage, timeline.KindFile,
-		timeline.KindAudio, timeline.KindVideo, timeline.KindSticker:
+		timeline.KindAudio, timeline.KindVideo, timeline.KindSticker, timeline.KindPoll:
 	}
 	for _, file := range post.Files {
 		if file.Voice {

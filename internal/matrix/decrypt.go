@@ -66,6 +66,9 @@ func (a *Account) absorbOne(ctx context.Context, m *machine, b *timeline.Batch, 
 	}
 	if !ciphertext(e) {
 		out.Trust = view.plainTrust(e, live)
+		if err := view.entitle(ctx, &out); err != nil {
+			return err
+		}
 		relate(&out)
 		m.heardInRoom(&out, "")
 		b.Events = append(b.Events, out)
@@ -78,6 +81,9 @@ func (a *Account) absorbOne(ctx context.Context, m *machine, b *timeline.Batch, 
 	if no != nil {
 		b.Undecrypted = append(b.Undecrypted, *no)
 		return nil
+	}
+	if err := view.entitle(ctx, &out); err != nil {
+		return err
 	}
 	m.heardInRoom(&out, m.speaker)
 	b.Events = append(b.Events, out)
@@ -102,10 +108,18 @@ func (a *Account) reread(ctx context.Context, m *machine, u timeline.Undecrypted
 		u.Reason, u.Cause = timeline.ReasonMalformed, problem
 		return out, &u, nil
 	}
-	if no, err = a.decrypt(ctx, m, &out, e); err == nil && no == nil {
-		m.heardInRoom(&out, m.speaker)
+	if no, err = a.decrypt(ctx, m, &out, e); err != nil || no != nil {
+		return out, no, err
 	}
-	return out, no, err
+	view, err := a.rooms().view(ctx, out.Room)
+	if err != nil {
+		return out, nil, err
+	}
+	if err := view.entitle(ctx, &out); err != nil {
+		return out, nil, err
+	}
+	m.heardInRoom(&out, m.speaker)
+	return out, nil, nil
 }
 
 // ciphertext reports whether there is something to decrypt: a redacted event has

@@ -88,7 +88,7 @@ func (r rooms) view(ctx context.Context, room id.RoomID) (*roomView, error) {
 var kept = map[string]bool{
 	event.StateCreate.Type: true, event.StateRoomName.Type: true, event.StateTopic.Type: true,
 	event.StateCanonicalAlias.Type: true, event.StateEncryption.Type: true, event.StateTombstone.Type: true,
-	event.StateHistoryVisibility.Type: true,
+	event.StateHistoryVisibility.Type: true, event.StatePowerLevels.Type: true,
 }
 
 // apply lets a state event change the room. Events that do not matter, and those

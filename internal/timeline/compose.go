@@ -10,8 +10,8 @@ import (
 // is nothing to say: the original is absent, unreadable, or shown without its
 // content because it was redacted.
 //
-// Edits, reactions, redactions and polls are recognised by [Parse] but do not
-// change what the post says.
+// Edits and redactions of messages are recognised by [Parse] but do not change what the
+// post says.
 func Compose(events []Event) (Post, bool) {
 	var original *Event
 	var said Item
@@ -27,7 +27,11 @@ func Compose(events []Event) (Post, bool) {
 	if original == nil {
 		return Post{}, false
 	}
-	return said.Post(*original)
+	post, ok := said.Post(*original)
+	if ok {
+		post.annotate(*original, events)
+	}
+	return post, ok
 }
 
 // Post is what a message says whose only event is e, of which the item was read: what
@@ -52,6 +56,7 @@ func (i Item) Post(e Event) (Post, bool) {
 		Trust:      e.Trust,
 		MsgType:    i.MsgType,
 		Geo:        i.Geo,
+		Poll:       i.Poll,
 	}, true
 }
 

@@ -37,12 +37,12 @@ func TestComposeSaysNothing(t *testing.T) {
 	reaction.ID = "$reaction"
 	plain := message(`{"msgtype":"m.text","body":"x"}`)
 	for name, events := range map[string][]timeline.Event{
-		"without events":                             nil,
-		"without the original":                       {edit, reaction},
-		"when the original is unreadable":            {message(`5`), edit},
-		"when the original is shown redacted":        {message(`{}`)},
-		"when any copy is shown redacted":            {plain, message(`{}`), plain},
-		"for a poll, whose text is not composed yet": {typed("m.poll.start", `{"m.poll":{}}`)},
+		"without events":                      nil,
+		"without the original":                {edit, reaction},
+		"when the original is unreadable":     {message(`5`), edit},
+		"when the original is shown redacted": {message(`{}`)},
+		"when any copy is shown redacted":     {plain, message(`{}`), plain},
+		"for a poll that asks nothing":        {typed("m.poll.start", `{"m.poll":{}}`)},
 	} {
 		if post, ok := timeline.Compose(events); ok {
 			t.Errorf("%s it says %q", name, post.Text)
@@ -65,13 +65,19 @@ func TestComposeIgnoresOrder(t *testing.T) {
 	contents := []string{
 		`{"msgtype":"m.text","body":"one"}`, `{"msgtype":"m.text","body":"two"}`, `{"msgtype":"m.image","body":"x","url":"mxc://a.b/c"}`, `5`, `{"msgtype":"m.text"}`,
 		`{"msgtype":"m.text","body":"* e","m.relates_to":{"rel_type":"m.replace","event_id":"$self"}}`, `{}`,
-		`{"m.relates_to":{"rel_type":"m.annotation","event_id":"$self"}}`, `{"redacts":"$self"}`,
+		`{"m.relates_to":{"rel_type":"m.annotation","event_id":"$self"}}`, `{"redacts":"$self"}`, `{"redacts":"$edit"}`,
+		`{"m.relates_to":{"rel_type":"m.annotation","event_id":"$self","key":"a"}}`, `{"m.relates_to":{"rel_type":"m.annotation","event_id":"$self","key":"b"}}`,
+		`{"m.poll":{"question":{"m.text":"q"},"answers":[{"m.id":"1","m.text":"x"},{"m.id":"2","m.text":"y"}]}}`, `{"m.selections":["1"],"m.relates_to":{"rel_type":"m.reference","event_id":"$self"}}`,
+		`{"m.selections":["2"],"m.relates_to":{"rel_type":"m.reference","event_id":"$self"}}`,
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		events := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) timeline.Event {
 			e := message(rapid.SampledFrom(contents).Draw(t, "content"))
-			e.Type = rapid.SampledFrom([]string{"m.room.message", "m.room.message", "m.reaction", "m.room.redaction", "m.sticker"}).Draw(t, "type")
-			e.ID = rapid.SampledFrom([]id.EventID{"$self", "$self", "$edit"}).Draw(t, "id")
+			e.Type = rapid.SampledFrom([]string{"m.room.message", "m.room.message", "m.reaction", "m.room.redaction", "m.sticker", "m.poll.start", "m.poll.response", "m.poll.response", "m.poll.end"}).Draw(t, "type")
+			e.ID = rapid.SampledFrom([]id.EventID{"$self", "$self", "$edit", "$other"}).Draw(t, "id")
+			e.Sender = rapid.SampledFrom([]id.UserID{"@alice:example.org", "@alice:example.org", "@mallory:evil.example"}).Draw(t, "sender")
+			e.Redacts = timeline.Right(rapid.IntRange(0, 2).Draw(t, "redacts"))
+			e.Sent = e.Sent.Add(time.Duration(rapid.IntRange(0, 2).Draw(t, "sent")) * time.Second)
 			e.SenderName = rapid.SampledFrom([]string{"Alice", "A."}).Draw(t, "name")
 			e.Received = e.Received.Add(time.Duration(rapid.IntRange(0, 2).Draw(t, "received")) * time.Second)
 			e.Trust = timeline.Trust(rapid.IntRange(-2, 4).Draw(t, "trust"))

@@ -41,6 +41,9 @@ type Event struct {
 	Raw json.RawMessage
 	// Trust says how sure the sender is.
 	Trust Trust
+	// Redacts says whether the sender could take back what others say when the event was
+	// received. It is known of redactions and of events that end a poll only.
+	Redacts Right
 	// Live is true for what arrived by /sync as news, false for history and gaps.
 	Live bool
 }
@@ -93,6 +96,16 @@ func (r UndecryptedReason) Retryable() bool {
 	}
 	return false
 }
+
+// Right says whether the power levels of a room let somebody do something (closed set).
+type Right int
+
+// The answers.
+const (
+	RightUnknown Right = iota
+	RightYes
+	RightNo
+)
 
 // Trust says how sure it is that the sender of an event is who the event says
 // (closed set, ordered: a higher value is better).

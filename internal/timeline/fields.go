@@ -67,6 +67,15 @@ func (f fields) object(key string) fields {
 	return nested
 }
 
+// list is the first values of an array field, at most so many; nil for anything else.
+func (f fields) list(key string, limit int) []json.RawMessage {
+	var list []json.RawMessage
+	if json.Unmarshal(f[key], &list) != nil {
+		return nil
+	}
+	return list[:min(len(list), limit)]
+}
+
 // flag is a field that is exactly true.
 func (f fields) flag(key string) bool { return string(f[key]) == "true" }
 

@@ -15,11 +15,10 @@ type Class string
 
 // The classes.
 const (
-	ClassMessage   Class = "message"   // says something of its own
+	ClassMessage   Class = "message"   // says something of its own; a poll does too
 	ClassEdit      Class = "edit"      // replaces the text of Target (m.replace)
 	ClassReaction  Class = "reaction"  // annotates Target
 	ClassRedaction Class = "redaction" // takes Target back
-	ClassPoll      Class = "poll"      // starts a poll
 	ClassVote      Class = "vote"      // answers the poll Target
 	ClassPollEnd   Class = "poll_end"  // closes the poll Target
 	ClassState     Class = "state"     // a state event: belongs to the room
@@ -37,6 +36,9 @@ type Item struct {
 	// Redacted is set when the homeserver shows the event without its content.
 	Redacted bool
 
+	Key  string   // the sign of a reaction
+	Vote []string // the answers that a vote names
+
 	// What follows is set for ClassMessage only.
 
 	Kind    Kind
@@ -45,6 +47,13 @@ type Item struct {
 	HTML    string
 	Geo     string
 	Files   []File
+	Poll    *Poll
+}
+
+// Annotates reports whether the event is what others say about its target, and says
+// nothing without it: a reaction, a vote, the end of a poll.
+func (i Item) Annotates() bool {
+	return i.Class == ClassReaction || i.Class == ClassVote || i.Class == ClassPollEnd
 }
 
 // Errors of [Parse]. Neither holds text of the event.
@@ -55,6 +64,8 @@ var (
 
 // Event types without a constant in mautrix.
 const (
+	typeReaction       = "m.reaction"
+	typeRedaction      = "m.room.redaction"
 	typePollStart      = "m.poll.start"
 	typePollResponse   = "m.poll.response"
 	typePollEnd        = "m.poll.end"
@@ -79,13 +90,13 @@ func Parse(e Event) (Item, error) {
 	switch e.Type {
 	case event.EventMessage.Type, event.EventSticker.Type, event.EventEncrypted.Type, typePollStart, typePollStartOld:
 		item, err = parseSaying(e, content)
-	case event.EventReaction.Type:
+	case typeReaction:
 		item, err = parseAbout(e, content, ClassReaction, event.RelAnnotation)
 	case typePollResponse, typePollAnswerOld:
 		item, err = parseAbout(e, content, ClassVote, event.RelReference)
 	case typePollEnd, typePollEndOld:
 		item, err = parseAbout(e, content, ClassPollEnd, event.RelReference)
-	case event.EventRedaction.Type:
+	case typeRedaction:
 		item, err = parseRedaction(e, content)
 	default:
 		return Item{Class: ClassOther}, nil
@@ -112,7 +123,10 @@ func parseSaying(e Event, content fields) (Item, error) {
 	item := Item{Target: e.ID, Reply: relation.reply, Thread: relation.thread}
 	switch e.Type {
 	case typePollStart, typePollStartOld:
-		item.Class = ClassPoll
+		item.Class = ClassMessage
+		if err := readPoll(&item, e, content); err != nil {
+			return Item{}, err
+		}
 		return item, nil
 	case event.EventSticker.Type:
 		item.Class = ClassMessage
@@ -141,7 +155,14 @@ func parseAbout(e Event, content fields, class Class, want event.RelationType) (
 	if kind != string(want) || target == "" || target == e.ID {
 		return Item{}, errNoTarget
 	}
-	return Item{Class: class, Target: target}, nil
+	item := Item{Class: class, Target: target}
+	switch class { //nolint:exhaustive // the end of a poll says nothing more that counts
+	case ClassReaction:
+		item.Key = readReaction(content)
+	case ClassVote:
+		item.Vote = readVote(content)
+	}
+	return item, nil
 }
 
 // parseRedaction reads which event is taken back: the content names it from room

@@ -21,6 +21,8 @@ const (
 	MaxKeyBytes = 4 << 10
 	// MaxTypeBytes bounds msgtype and media type as claimed.
 	MaxTypeBytes = 127
+	// MaxReactionBytes bounds the key of a reaction.
+	MaxReactionBytes = 128
 	// MaxGeoBytes bounds a geo URI.
 	MaxGeoBytes = 255
 	// MaxIDBytes bounds every Matrix identifier (Matrix appendices, "Common

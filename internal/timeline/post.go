@@ -29,6 +29,10 @@ type Post struct {
 	MsgType string
 	// Geo is the geo URI of a location, validated and clipped.
 	Geo string
+	// Poll is set for a poll, with the votes that count.
+	Poll *Poll
+	// Reactions are what people have put under the message, most frequent first.
+	Reactions []Reaction
 }
 
 // Kind is the kind of a message (closed set).
@@ -45,6 +49,7 @@ const (
 	KindVideo    Kind = "video"
 	KindSticker  Kind = "sticker"
 	KindLocation Kind = "location"
+	KindPoll     Kind = "poll"
 	KindOther    Kind = "other" // unknown msgtype with a body
 )
 

@@ -1,0 +1,86 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"go.mau.fi/util/dbutil"
+	"maunium.net/go/mautrix/id"
+
+	"github.com/matrix-connector/matrix-connector/internal/timeline"
+)
+
+// annotations are the types of events that only say something about another one; see
+// [timeline.Item.Annotates].
+const annotations = `('m.reaction', 'm.poll.response', 'm.poll.end', 'org.matrix.msc3381.poll.response', 'org.matrix.msc3381.poll.end')`
+
+// raiseLater is raise for a post that got nothing but reactions or votes: what has landed
+// is due after [Config.Calm], and what comes until then is the same change. What is due
+// already stays due when it was.
+func (l *Ledger) raiseLater(ctx context.Context, post int64) error {
+	_, err := l.run(ctx, `UPDATE ledger_post SET revision = revision + 1,
+		due_at = CASE WHEN state IN ('landed', 'sent') THEN ?2 ELSE due_at END,
+		attempts = CASE WHEN state IN ('landed', 'sent') THEN 0 ELSE attempts END,
+		lapses = CASE WHEN state IN ('landed', 'sent') THEN 0 ELSE lapses END,
+		receipt = '', state = CASE state WHEN 'dead' THEN 'dead' ELSE 'due' END WHERE id = ?1`, post, l.now()+l.calm.Milliseconds())
+	return wrap("raise revision", err)
+}
+
+// followRedactions adds to what changed the messages that redacted events belong to: who
+// takes a reaction back changes the message under which it stood.
+func (r *recorder) followRedactions(ctx context.Context, room *roomRow, fresh *freshEvents) error {
+	var redacted []id.EventID
+	for _, item := range fresh.items {
+		if item.Class == timeline.ClassRedaction {
+			redacted = append(redacted, item.Target)
+		}
+	}
+	slices.Sort(redacted) // the same input takes the same way
+	for ids := range slices.Chunk(redacted, chunk) {
+		in, args := list([]any{room.id}, ids)
+		err := r.each(ctx, func(row dbutil.Scannable) error {
+			var target id.EventID
+			err := row.Scan(&target)
+			fresh.target(target)
+			fresh.taken[target] = true
+			return err
+		}, "SELECT target FROM ledger_event WHERE room = ? AND state = 'read' AND target <> '' AND target <> event AND event IN "+in+" ORDER BY id", args...)
+		if err != nil {
+			return fmt.Errorf("look up redacted events: %w", err)
+		}
+	}
+	return nil
+}
+
+// addRedactions adds to the events of messages the redactions of those events.
+func (l *Ledger) addRedactions(ctx context.Context, room int64, targets []id.EventID, events map[id.EventID][]timeline.Event) error {
+	owner := map[id.EventID]id.EventID{}
+	var ids []id.EventID
+	for _, target := range targets {
+		for _, e := range events[target] {
+			if e.ID != target {
+				owner[e.ID] = target
+				ids = append(ids, e.ID)
+			}
+		}
+	}
+	for ids := range slices.Chunk(ids, chunk) {
+		in, args := list([]any{room}, ids)
+		err := l.each(ctx, func(row dbutil.Scannable) error {
+			e, err := l.scanEvent(row)
+			if err != nil && e.id == 0 {
+				return err
+			}
+			if target := owner[e.event.Target]; err == nil && !e.bare && !e.dropped {
+				events[target] = append(events[target], e.event)
+			}
+			return nil
+		}, "SELECT "+eventColumns+` FROM ledger_event e CROSS JOIN ledger_room r ON r.id = e.room WHERE e.room = ? AND e.state = 'read'
+			AND e.type = 'm.room.redaction' AND e.target <> '' AND e.target <> e.event AND e.target IN `+in+" ORDER BY e.id", args...)
+		if err != nil {
+			return fmt.Errorf("read redactions: %w", err)
+		}
+	}
+	return nil
+}
