@@ -454,6 +454,8 @@ func TestTrimmingChangesNoPost(t *testing.T) {
 					if item, err := timeline.Parse(e); err == nil && (item.Class == timeline.ClassEdit || item.Class == timeline.ClassReaction) {
 						e.Content = []byte(`{}`)
 						shown[e.ID] = e
+						n++
+						hear(redaction(n, e.Sender, e.ID))
 					}
 				case "reply":
 					n++
