@@ -27,6 +27,7 @@ func (s *Scene) Commands(args ...string) *Command {
 	s.must(err)
 	s.t.Cleanup(func() { _ = typed.Close() })
 	s.runs = append(s.runs, run)
+	s.watches(run)
 	return &Command{Connector: run, s: s, typed: typed}
 }
 

@@ -12,8 +12,9 @@
 //
 // At the end of every story, whether it thought of it or not, the scene asserts
 // that all that was said stands on the platform exactly once and with its content,
-// that the connector never misused the platform, and that no chat text and no secret
-// stands in a line of its log.
+// that the connector never misused the platform, and that no secret stands anywhere in what
+// it wrote: not in a log, an answer, an export, a command line or, byte by byte, the store;
+// nor chat text in any of them but an export.
 //
 // Each part stands behind a gate, so that a story can take it away.
 package scene

@@ -64,7 +64,9 @@ type Scene struct {
 	refused map[id.EventID]bool // messages whose file is not to arrive
 	outside map[id.EventID]bool // messages that are not to arrive
 	marked  map[id.RoomID]string
-	secrets map[string]string // what must be in no log, and what it is
+	secrets map[string]string // what must stand nowhere, and what it is
+	// processes is what others saw in the list of processes.
+	processes string
 }
 
 // New builds a scene that goes when the test ends.
@@ -174,6 +176,7 @@ func (s *Scene) Starts(args ...string) *parts.Connector {
 	run, err := parts.StartConnector(s.t.Context(), parts.ConnectorConfig{Dir: s.Dir, Args: args, Env: maps.Clone(s.Env), Program: s.Program})
 	s.must(err)
 	s.run, s.runs = run, append(s.runs, run)
+	s.watches(run)
 	return run
 }
 
