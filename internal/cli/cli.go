@@ -30,17 +30,18 @@ type grammar struct {
 	Help    bool `short:"h"`
 	Version bool
 
-	Run        runCommand     `cmd:"" default:"1"`
-	Check      checkCommand   `cmd:""`
-	Export     exportCommand  `cmd:""`
-	Health     healthCommand  `cmd:""`
-	Keys       keysCommand    `cmd:""`
-	Login      loginCommand   `cmd:""`
-	Rooms      roomsCommand   `cmd:""`
-	Status     statusCommand  `cmd:""`
-	Verify     verifyCommand  `cmd:""`
-	VersionOf  versionCommand `cmd:"" name:"version"`
-	HelpOnThis helpCommand    `cmd:"" name:"help"`
+	Run        runCommand      `cmd:"" default:"1"`
+	Backfill   backfillCommand `cmd:""`
+	Check      checkCommand    `cmd:""`
+	Export     exportCommand   `cmd:""`
+	Health     healthCommand   `cmd:""`
+	Keys       keysCommand     `cmd:""`
+	Login      loginCommand    `cmd:""`
+	Rooms      roomsCommand    `cmd:""`
+	Status     statusCommand   `cmd:""`
+	Verify     verifyCommand   `cmd:""`
+	VersionOf  versionCommand  `cmd:"" name:"version"`
+	HelpOnThis helpCommand     `cmd:"" name:"help"`
 }
 
 // invocation is what a command may use of the outside.
@@ -77,6 +78,8 @@ func Main(ctx context.Context, args, environ []string, stdin io.Reader, stdout, 
 		return g.VersionOf.run(in)
 	}
 	switch commandOf(parsed) {
+	case "backfill":
+		return g.Backfill.run(ctx, in)
 	case "check":
 		return g.Check.run(ctx, in)
 	case "export":

@@ -20,6 +20,7 @@ type filler struct {
 	account *matrix.Account
 	log     *slog.Logger
 	vitals  *vitals // hears of failures; nil: nobody does
+	paged   func()  // called when a page was read that a command asked for; nil: nobody is
 }
 
 const keyPage = 100 // undecrypted events in one transaction: about 40 ms under the crypto lock
@@ -92,6 +93,9 @@ func (f *filler) target(ctx context.Context, t ledger.Target) error {
 
 func (f *filler) page(ctx context.Context, g timeline.Gap) error {
 	done, err := f.account.Fill(ctx, g)
+	if g.Request != 0 && f.paged != nil {
+		f.paged() // to be told, or to be told that it waits
+	}
 	if err == nil {
 		if done {
 			f.log.InfoContext(ctx, "gap is filled", slog.String("room_id", g.Room.String()),

@@ -58,7 +58,7 @@ func (c *Connector) read(ctx context.Context, caughtUp context.CancelFunc) error
 		}
 		return err
 	}
-	fill := &filler{ledger: c.ledger, account: c.account, log: c.log, vitals: c.vitals}
+	fill := &filler{ledger: c.ledger, account: c.account, log: c.log, vitals: c.vitals, paged: c.call}
 	fetch := &fetcher{
 		ledger: c.ledger, account: c.account, store: c.store, log: c.log,
 		files: c.rules.files, off: c.noFiles.Load, vitals: c.vitals,

@@ -85,8 +85,12 @@ func (c *Connector) requestLoop() *loop {
 		verifications: c.account.Verifications(c.invites.MayInvite, c.call), account: c.account, table: c.requests,
 		may: c.invites.MayInvite, now: c.now, wake: c.call, held: map[int64]*held{},
 	}
-	q := &requests{table: c.requests, log: c.log, sweep: f.sweep, carriers: map[request.Kind]carrier{
-		request.KindKeys: c.carryKeys, request.KindVerify: f.carry,
+	b := c.backfiller()
+	sweep := func(ctx context.Context, open []request.Request) error {
+		return errors.Join(f.sweep(ctx, open), b.sweep(ctx, open))
+	}
+	q := &requests{table: c.requests, log: c.log, sweep: sweep, carriers: map[request.Kind]carrier{
+		request.KindKeys: c.carryKeys, request.KindVerify: f.carry, request.KindBackfill: b.carry,
 	}}
 	l := c.loop("request", func(ctx context.Context) (bool, error) { return f.turn(ctx, q.turn) })
 	l.wake, l.calm = func() <-chan struct{} { return c.asked }, 0

@@ -42,6 +42,19 @@
 // [Ledger.Due] shows a post only when both ends of its relations have landed. A room
 // is idle until it has a post: a room in which nothing was said is no Channel.
 //
+// # Gaps and history
+//
+//	         ┌─ Record, of a page ─┐
+//	         ▼                     │
+//	─────▶ open(token, bound) ─────┤
+//	         │ │                   └─ its last page ──▶ done
+//	         │ └─ WithdrawBackfills ──▶ done(withdrawn)     ▲
+//	         └─ refused by the homeserver ──▶ lost(reason) ─┘ a backfill that passes it
+//
+// The token is where the next page begins: a kill costs the page that was on its way.
+// History has a bound, the start date of its room; [Ledger.Reconsider] moves it back, and
+// [Ledger.OpenBackfill] opens a walk with a bound of its own.
+//
 // # Attachments
 //
 //	wanted ──▶ fetched ──▶ attached

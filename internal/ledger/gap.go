@@ -47,8 +47,16 @@ func (r *recorder) recordProgress(ctx context.Context, p timeline.GapProgress) e
 	case p.Done:
 		state = "done"
 	}
-	n, err := r.exec(ctx, `UPDATE ledger_gap SET from_token = CASE ?2 WHEN '' THEN from_token ELSE ?2 END, pages = pages + 1, state = ?3,
-		reason = ?4, due_at = 0, attempts = 0, class = '' WHERE id = ?1 AND state = 'open'`, p.ID, p.From, state, reason)
+	// A token of long ago may be forgotten: then the walk begins at the newest event.
+	const anew = "kind = 'history' AND pages = 0 AND from_token <> '' AND ?4 = 'refused'"
+	n, err := r.exec(ctx, `UPDATE ledger_gap SET from_token = CASE WHEN `+anew+` THEN '' WHEN ?2 = '' THEN from_token ELSE ?2 END,
+		pages = pages + 1, state = CASE WHEN `+anew+` THEN 'open' ELSE ?3 END, reason = CASE WHEN `+anew+` THEN '' ELSE ?4 END,
+		due_at = 0, attempts = 0, class = '', seen = seen + ?5, fresh = fresh + ?6,
+		reached = CASE WHEN ?7 = 0 THEN reached WHEN reached = 0 THEN ?7 ELSE min(reached, ?7) END WHERE id = ?1 AND state = 'open'`,
+		p.ID, p.From, state, reason, r.walk.seen, r.walk.fresh, r.walk.reached)
+	if err == nil && p.Done {
+		err = r.cured(ctx, p.ID, r.walk)
+	}
 	if err == nil && n == 0 {
 		err = ErrUnknown
 	}
@@ -67,11 +75,11 @@ func (l *Ledger) Gaps(ctx context.Context, limit int) ([]timeline.Gap, error) {
 	err := l.each(ctx, func(row dbutil.Scannable) error {
 		var g timeline.Gap
 		var bound, opened int64
-		err := row.Scan(&g.ID, &g.Room, &g.Kind, &g.From, &g.Until, &bound, &opened, &g.Pages)
+		err := row.Scan(&g.ID, &g.Room, &g.Kind, &g.From, &g.Until, &bound, &opened, &g.Pages, &g.Request)
 		g.Bound, g.Opened = moment(bound), moment(opened)
 		gaps = append(gaps, g)
 		return err
-	}, `SELECT g.id, r.room, g.kind, g.from_token, g.until, g.bound, g.opened, g.pages
+	}, `SELECT g.id, r.room, g.kind, g.from_token, g.until, g.bound, g.opened, g.pages, g.request
 		FROM ledger_gap g CROSS JOIN ledger_room r ON r.id = g.room
 		WHERE g.state = 'open' AND g.due_at <= ? AND r.skip = ''
 		ORDER BY g.kind = ? DESC, g.pages, g.id LIMIT ?+0`, l.now(), timeline.GapLimited, limit)

@@ -43,6 +43,8 @@ type recorder struct {
 	authors map[id.UserID]int64
 	// missed is set for a page of a limited gap: what was said while nobody listened.
 	missed bool
+	// walk is the gap whose page is recorded; zero: it is no page.
+	walk walk
 }
 
 func (r *recorder) record(ctx context.Context, b timeline.Batch) error {
@@ -55,11 +57,12 @@ func (r *recorder) record(ctx context.Context, b timeline.Batch) error {
 		}
 	}
 	if b.Progress != nil {
-		// With a neighbour, the gap lies behind something that was heard.
-		err := r.queryRow(ctx, "SELECT count(*) FROM ledger_gap WHERE id = ? AND kind = ? AND until <> ''", b.Progress.ID, timeline.GapLimited).Scan(&r.missed)
-		if err != nil {
-			return fmt.Errorf("look up gap: %w", err)
+		var err error
+		if r.walk, err = r.walking(ctx, b.Progress.ID); err != nil {
+			return err
 		}
+		// With a neighbour, the gap lies behind something that was heard.
+		r.missed = r.walk.kind == timeline.GapLimited && r.walk.until != ""
 	}
 	if err := r.recordEvents(ctx, b); err != nil {
 		return err
@@ -142,6 +145,7 @@ func (r *recorder) recordEvents(ctx context.Context, b timeline.Batch) error {
 		if err := r.recordNewest(ctx, room, b); err != nil {
 			return err
 		}
+		r.walk.count(arrived[name])
 		if err := r.recordArrived(ctx, room, arrived[name]); err != nil {
 			return err
 		}
@@ -216,6 +220,9 @@ func (r *recorder) recordArrived(ctx context.Context, room *roomRow, rows []*eve
 		}
 		if err != nil {
 			return err
+		}
+		if row.state != EventSkipped {
+			r.walk.fresh++
 		}
 		stored[row.event.ID] = row
 		fresh.add(row, item, asked[row.event.ID] && r.beforeStart(room, row.event.Sent))

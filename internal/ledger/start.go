@@ -21,7 +21,7 @@ func before(sent, start time.Time) bool { return !start.IsZero() && sent.Before(
 
 func (r *recorder) beforeStart(room *roomRow, sent time.Time) bool {
 	start, _ := r.startIn(room.state.Room)
-	return before(sent, start)
+	return before(sent, r.walk.reach(room, start))
 }
 
 // In rows of start dates and bounds: a start date that was never noted, and none,
@@ -56,7 +56,7 @@ func (l *Ledger) reconsiderStart(ctx context.Context, rooms []*roomRow) error {
 			return err
 		}
 		if opened != neverStarted && boundOf(start) < opened {
-			if err := l.openHistory(ctx, room); err != nil {
+			if err := l.openFurther(ctx, room, start); err != nil {
 				return err
 			}
 		}
@@ -83,4 +83,42 @@ func (l *Ledger) openHistory(ctx context.Context, room *roomRow) error {
 		SELECT 1 FROM ledger_gap WHERE room = ?1 AND kind = ?2 AND from_token = '' AND state = 'open' AND bound = ?3)`,
 		room.id, timeline.GapHistory, millis(start), l.now())
 	return wrap("open history", err)
+}
+
+// maxSingle is how many events that an earlier walk found too old are asked for one by
+// one; where there are more, the walk begins anew.
+const maxSingle = 100
+
+// openFurther has the history of a room read further back than it was: on from where
+// the walk that came furthest ended or is. What it found too old on its last pages lies
+// before that, and is asked for event by event. Where no walk came to its end, or too
+// much was too old, a new one begins at the room's newest event.
+func (l *Ledger) openFurther(ctx context.Context, room *roomRow, start time.Time) error {
+	const tooOld = " FROM ledger_event WHERE state <> 'read' AND state = 'skipped' AND reason = '" + skippedBefore + "' AND room = ?1 AND sent >= ?2"
+	var single int
+	if err := l.queryRow(ctx, "SELECT count(*)"+tooOld, room.id, millis(start)).Scan(&single); err != nil {
+		return fmt.Errorf("count events before the start date: %w", err)
+	}
+	if single > maxSingle {
+		return l.openHistory(ctx, room)
+	}
+	further, err := l.exec(ctx, "UPDATE ledger_gap SET bound = ? WHERE room = ? AND kind = ? AND state = 'open' AND request = 0 AND bound <> 0",
+		millis(start), room.id, timeline.GapHistory)
+	if err != nil {
+		return fmt.Errorf("move history: %w", err)
+	}
+	if further == 0 {
+		further, err = l.exec(ctx, `INSERT INTO ledger_gap (room, kind, from_token, bound, opened) SELECT ?1, ?2, from_token, ?3, ?4
+			FROM ledger_gap WHERE room = ?1 AND kind = ?2 AND state = 'done' AND from_token <> '' ORDER BY bound, id DESC LIMIT 1`,
+			room.id, timeline.GapHistory, millis(start), l.now())
+		if err != nil {
+			return fmt.Errorf("open history: %w", err)
+		}
+	}
+	if further == 0 {
+		return l.openHistory(ctx, room)
+	}
+	_, err = l.run(ctx, "INSERT INTO ledger_target (room, event) SELECT room, event"+tooOld+` ON CONFLICT DO UPDATE
+		SET state = 'wanted', due_at = 0, attempts = 0, class = '', reason = ''`, room.id, millis(start))
+	return wrap("ask for events before the start date", err)
 }

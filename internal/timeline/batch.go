@@ -48,6 +48,8 @@ type Gap struct {
 	Bound  time.Time
 	Opened time.Time
 	Pages  int // pages read so far
+	// Request is the request of a command that asked for it; 0: nobody did.
+	Request int64
 }
 
 // GapProgress is what one page did to its gap.
