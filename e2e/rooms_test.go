@@ -100,26 +100,25 @@ func TestRulesAreTriedAndThenInForce(t *testing.T) {
 		t.Errorf("the message of a room with labels has %v", got)
 	}
 
-	// Beside the running connector.
-	text, _ := rooms(t, s, "--json")
-	var list []struct {
-		ID       id.RoomID `json:"room_id"`
-		Imported bool
-		Rule     int
-		TLP      string
-		Messages map[string]int
-	}
-	if err := json.Unmarshal([]byte(text), &list); err != nil {
-		t.Fatal(err)
-	}
-	got := map[id.RoomID]string{}
-	for _, r := range list {
-		got[r.ID] = fmt.Sprintf("rule %d, %s, imported %t, landed %d", r.Rule, r.TLP, r.Imported, r.Messages["landed"])
-	}
-	want := map[id.RoomID]string{ops: "rule 1, RED, imported true, landed 1", square: "rule 0, AMBER, imported true, landed 1"}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("rooms (-want +got):\n%s", diff)
-	}
+	// Beside the running connector, which reads back what stands on the platform.
+	s.Until("both rooms are listed with what has landed", func() bool {
+		text, _ := rooms(t, s, "--json")
+		var list []struct {
+			ID       id.RoomID `json:"room_id"`
+			Imported bool
+			Rule     int
+			TLP      string
+			Messages map[string]int
+		}
+		if err := json.Unmarshal([]byte(text), &list); err != nil {
+			t.Fatal(err)
+		}
+		got := map[id.RoomID]string{}
+		for _, r := range list {
+			got[r.ID] = fmt.Sprintf("rule %d, %s, imported %t, landed %d", r.Rule, r.TLP, r.Imported, r.Messages["landed"])
+		}
+		return maps.Equal(got, map[id.RoomID]string{ops: "rule 1, RED, imported true, landed 1", square: "rule 0, AMBER, imported true, landed 1"})
+	})
 	texts, marks := explained(t, s, "Ops")
 	if diff := cmp.Diff([]string{secret.Text}, texts); diff != "" {
 		t.Error(diff)

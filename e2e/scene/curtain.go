@@ -19,6 +19,7 @@ func (s *Scene) curtain() {
 	for _, v := range s.Platform.Violations() {
 		s.t.Errorf("the connector misused the platform: %s", v)
 	}
+	s.audit()
 	s.canaries()
 	if s.t.Failed() {
 		s.tellLog()

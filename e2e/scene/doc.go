@@ -12,6 +12,7 @@
 //
 // At the end of every story, whether it thought of it or not, the scene asserts
 // that all that was said stands on the platform exactly once and with its content,
+// that every event that the homeserver shows the bot is in the ledger (package audit),
 // that the connector never misused the platform, and that no secret stands anywhere in what
 // it wrote: not in a log, an answer, an export, a command line or, byte by byte, the store;
 // nor chat text in any of them but an export.

@@ -67,6 +67,8 @@ type Scene struct {
 	secrets map[string]string // what must stand nowhere, and what it is
 	// processes is what others saw in the list of processes.
 	processes string
+	// unaudited is why the audit is left out.
+	unaudited string
 }
 
 // New builds a scene that goes when the test ends.
@@ -218,6 +220,48 @@ func (s *Scene) Ends() {
 func (s *Scene) Kills() {
 	s.run.Kill()
 	s.run = nil
+}
+
+// Dies waits until the connector has ended or a condition holds, and reports whether
+// it has ended.
+func (s *Scene) Dies(or func() bool) bool {
+	s.t.Helper()
+	run := s.run
+	died := false
+	s.Until("the connector died, or has done what it was to do", func() bool {
+		select {
+		case <-run.Done():
+			died = true
+		default:
+		}
+		return died || or()
+	})
+	if died {
+		s.run = nil
+	}
+	return died
+}
+
+// Arrived reports whether all that was said stands on the platform.
+func (s *Scene) Arrived() bool { return len(s.compare(s.said())) == 0 }
+
+// Log is the end of the last run's log.
+func (s *Scene) Log() string {
+	if len(s.runs) == 0 {
+		return ""
+	}
+	return s.runs[len(s.runs)-1].Stderr.Tail(40)
+}
+
+// Reborn makes the connector one that has never run: with an account of its own that
+// nobody has used, another store, another registration. What was said before stays
+// said.
+func (s *Scene) Reborn(name string) {
+	s.t.Helper()
+	s.Bot = s.Town.Registers(name)
+	maps.Copy(s.Env, map[string]string{
+		"MATRIX_USER_ID": s.Bot.String(), "MATRIX_STORE_PATH": filepath.Join(s.Dir, name), "CONNECTOR_ID": uuid.NewString(),
+	})
 }
 
 // Failed says that the connector has ended as the story wanted, and not well.
