@@ -50,6 +50,13 @@ race: ## the same under the race detector
 e2e: setup ## stories on Dendrite, Synapse, RabbitMQ and OpenCTI's own importer
 	cd e2e && go test -count=1 -parallel=4 -timeout=30m ./...
 
+# It takes hours. SOAK narrows it to one test, KILLS is how many random kills.
+SOAK ?= .
+KILLS ?= 1000
+.PHONY: soak
+soak: setup ## the long forms: a death at every write, random kills, bad networks
+	cd e2e && go test ./soak -count=1 -v -run='$(SOAK)' -parallel=3 -timeout=8h -soak -kills=$(KILLS)
+
 # The second build shares nothing with the first but the commit. Its caches stay, so
 # that it takes minutes once and seconds later.
 .PHONY: reproduce

@@ -87,6 +87,11 @@ func BuildProfiled(ctx context.Context) (string, error) {
 	return profiled.path(ctx)
 }
 
+// BuildMortal builds the binary that dies where CRASH_AT says (build tag crash).
+func BuildMortal(ctx context.Context) (string, error) {
+	return mortal.path(ctx)
+}
+
 // build is a way to build the connector, and the binary that this process has
 // built in it.
 type build struct {
@@ -99,6 +104,7 @@ type build struct {
 var (
 	released = build{file: "matrix-connector", tags: "goolm"}
 	profiled = build{file: "matrix-connector-profiled", tags: "goolm,profile"}
+	mortal   = build{file: "matrix-connector-mortal", tags: "goolm,crash"}
 )
 
 func (b *build) path(ctx context.Context) (string, error) {

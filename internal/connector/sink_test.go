@@ -37,6 +37,7 @@ type fakeSink struct {
 	attachErr  error                                  // of the next Attach
 	amendErr   map[stix.ID]error                      // of every Amend of the object
 	quick      bool                                   // Publish takes all without a look
+	away       error                                  // of everything
 }
 
 func newSink(tb testing.TB, l *ledger.Ledger) *fakeSink {
@@ -45,6 +46,9 @@ func newSink(tb testing.TB, l *ledger.Ledger) *fakeSink {
 }
 
 func (s *fakeSink) Begin(_ context.Context, objects int) (string, error) {
+	if s.away != nil {
+		return "", s.away
+	}
 	if s.open != "" {
 		s.t.Errorf("begin while %s is open", s.open)
 	}
@@ -90,6 +94,9 @@ func (s *fakeSink) Publish(ctx context.Context, receipt string, b stix.Bundle) e
 }
 
 func (s *fakeSink) Settle(_ context.Context, receipt string, b stix.Bundle) (stix.Verdicts, error) {
+	if s.away != nil {
+		return nil, s.away
+	}
 	if len(s.settleErr) > 0 {
 		err := s.settleErr[0]
 		s.settleErr = s.settleErr[1:]

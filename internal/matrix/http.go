@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"maunium.net/go/mautrix"
+
+	"github.com/matrix-connector/matrix-connector/internal/crash"
 )
 
 // Times of requests. A request for news has its own, see [Account.poll].
@@ -74,7 +76,9 @@ type requests struct {
 // RoundTrip sends the request.
 func (t *requests) RoundTrip(r *http.Request) (*http.Response, error) {
 	started := time.Now()
+	crash.At("homeserver: before", r.URL.Path)
 	res, err := t.base.RoundTrip(r)
+	crash.At("homeserver: after", r.URL.Path)
 	if t.debug {
 		status := 0
 		if res != nil {

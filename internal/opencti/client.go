@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/matrix-connector/matrix-connector/internal/crash"
 )
 
 // maxAnswerBytes bounds what is read of an answer. A hundred messages of the
@@ -85,7 +87,9 @@ func (c *client) send(ctx context.Context, op, contentType string, body io.Reade
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("Authorization", "Bearer "+c.token)
 	req.Header.Set("User-Agent", c.agent)
+	crash.At("platform: before", op)
 	resp, err := c.http.Do(req)
+	crash.At("platform: after", op)
 	if err != nil {
 		return transportError(op, err)
 	}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/matrix-connector/matrix-connector/internal/crash"
 )
 
 // broker is the address of a RabbitMQ server with what it takes to get in.
@@ -94,7 +96,9 @@ func (q *queue) connected(ctx context.Context) (wire, error) {
 		return q.wire, nil
 	}
 	q.drop()
+	crash.At("broker:", "before the connection")
 	w, err := q.dial(ctx, q.broker)
+	crash.At("broker:", "after the connection")
 	if err != nil {
 		return nil, err
 	}
@@ -134,6 +138,7 @@ func (q *queue) publish(ctx context.Context, exchange, key string, messages []me
 
 func publishAll(ctx context.Context, w wire, exchange, key string, messages []message) error {
 	before := w.Returned()
+	crash.At("broker:", "before the first message")
 	waits := make([]func(context.Context) (bool, error), 0, len(messages))
 	for _, m := range messages {
 		wait, err := w.Publish(ctx, exchange, key, m.Body)
@@ -141,6 +146,7 @@ func publishAll(ctx context.Context, w wire, exchange, key string, messages []me
 			return errors.Join(w.Closed(), err)
 		}
 		waits = append(waits, wait)
+		crash.At("broker:", "after a message")
 	}
 	for _, wait := range waits {
 		ok, err := wait(ctx)
@@ -148,6 +154,7 @@ func publishAll(ctx context.Context, w wire, exchange, key string, messages []me
 			return errors.Join(w.Closed(), &Error{Class: cancelledOr(err, Temporary), Op: opPublish, Code: "unconfirmed", cause: err})
 		}
 		if ok {
+			crash.At("broker:", "after a confirm")
 			continue
 		}
 		if err := w.Closed(); err != nil {
@@ -155,6 +162,7 @@ func publishAll(ctx context.Context, w wire, exchange, key string, messages []me
 		}
 		return &Error{Class: Temporary, Op: opPublish, Code: codeNacked}
 	}
+	crash.At("broker:", "confirmed")
 	// An unroutable message is confirmed all the same.
 	if n := w.Returned() - before; n > 0 {
 		return fmt.Errorf("%d of %d messages came back: %w", n, len(messages), &Error{Class: Temporary, Op: opPublish, Code: codeUnroutable})

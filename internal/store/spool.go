@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+
+	"github.com/matrix-connector/matrix-connector/internal/crash"
 )
 
 // partSuffix marks a file that is still being written. A crash leaves it behind,
@@ -75,6 +77,7 @@ func (e *Entry) Commit() (name string, err error) {
 		return "", errors.New("commit spool file: already committed or discarded")
 	}
 	part := e.file.Name()
+	crash.At("spool:", "written")
 	if err := errors.Join(e.buf.Flush(), e.file.Sync()); err != nil {
 		return "", errors.Join(fmt.Errorf("commit spool file: %w", err), e.Discard())
 	}
@@ -83,15 +86,18 @@ func (e *Entry) Commit() (name string, err error) {
 		e.spool.forget(e.name)
 		return "", errors.Join(fmt.Errorf("commit spool file: %w", err), os.Remove(part))
 	}
+	crash.At("spool:", "synced")
 	final := filepath.Join(e.spool.path, e.name)
 	if err := os.Rename(part, final); err != nil {
 		e.spool.forget(e.name)
 		return "", errors.Join(fmt.Errorf("commit spool file: %w", err), os.Remove(part))
 	}
+	crash.At("spool:", "renamed")
 	if err := syncFolder(e.spool.path); err != nil {
 		e.spool.forget(e.name)
 		return "", errors.Join(fmt.Errorf("commit spool file: %w", err), os.Remove(final))
 	}
+	crash.At("spool:", "committed")
 	return e.name, nil
 }
 
@@ -125,9 +131,11 @@ func (s *Spool) Remove(name string) error {
 	if !validName(name) {
 		return errors.New("remove spool file: not the name of a spool file")
 	}
+	crash.At("spool:", "before removal")
 	if err := os.Remove(filepath.Join(s.path, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return unwritable(s.path, fmt.Errorf("remove spool file: %w", err))
 	}
+	crash.At("spool:", "after removal")
 	s.forget(name)
 	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+
+	"github.com/matrix-connector/matrix-connector/internal/crash"
 )
 
 type transactionKey struct{}
@@ -63,6 +65,7 @@ func (s *Store) Do(ctx context.Context, fn func(context.Context) error) error {
 		if err := fn(context.WithoutCancel(ctx)); err != nil {
 			return err
 		}
+		crash.At("store: before the commit of", "")
 		return t.failed
 	})
 	if panicked != nil {
@@ -76,6 +79,7 @@ func (s *Store) Do(ctx context.Context, fn func(context.Context) error) error {
 		}
 		return fmt.Errorf("transaction: %w", err)
 	}
+	crash.At("store: after the commit of", "")
 	for _, fn := range t.after {
 		fn()
 	}
