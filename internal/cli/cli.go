@@ -37,6 +37,7 @@ type grammar struct {
 	Health     healthCommand   `cmd:""`
 	Keys       keysCommand     `cmd:""`
 	Login      loginCommand    `cmd:""`
+	Missing    missingCommand  `cmd:""`
 	Rooms      roomsCommand    `cmd:""`
 	Status     statusCommand   `cmd:""`
 	Verify     verifyCommand   `cmd:""`
@@ -92,6 +93,8 @@ func Main(ctx context.Context, args, environ []string, stdin io.Reader, stdout, 
 		return g.Keys.Export.run(ctx, in)
 	case "login":
 		return g.Login.run(ctx, in)
+	case "missing":
+		return g.Missing.run(ctx, in)
 	case "rooms":
 		return g.Rooms.run(ctx, in)
 	case "status":

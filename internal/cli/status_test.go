@@ -12,6 +12,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"github.com/matrix-connector/matrix-connector/internal/cli"
+	"github.com/matrix-connector/matrix-connector/internal/connector"
 	"github.com/matrix-connector/matrix-connector/internal/control"
 	"github.com/matrix-connector/matrix-connector/internal/ledger"
 	"github.com/matrix-connector/matrix-connector/internal/status"
@@ -206,5 +207,68 @@ What failed since the start
 	}
 	if diff := cmp.Diff(s, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestMissingListsByReasonWithCureAndChangesNothing(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	path := filepath.Join(dir, "store")
+	remember(
+		t, path,
+		timeline.Room{ID: "!ops:example.org", Name: "Ops", Alias: "#ops:example.org", Encrypted: true, Membership: timeline.MembershipJoin},
+		timeline.Room{ID: "!hr:example.org", Name: "HR", Alias: "#hr:example.org", Membership: timeline.MembershipJoin},
+	)
+	darken(
+		t, path,
+		dark("!ops:example.org", "$x\x1b[31m", timeline.ReasonWithheld, "m.blacklisted"), dark("!ops:example.org", "$y", timeline.ReasonWithheld, "m.blacklisted"),
+		dark("!hr:example.org", "$z", timeline.ReasonNoSession, ""),
+	)
+	text, stderr, code := ask(t, "missing")
+	want := `event undecrypted: the key has not come (no_session)
+    cure: read by itself once the key comes: let the sender open a Matrix client in that room, with the bot's device not blocked there
+  2026-03-01T12:00:00Z  !hr:example.org  $z  @alice:example.org
+
+event undecrypted: the sender has blocked the bot's device (withheld, m.blacklisted)
+    cure: the sender has blocked the bot's device: ask them to allow it in their client
+  2026-03-01T12:00:00Z  !ops:example.org  $x[31m  @alice:example.org
+  2026-03-01T12:00:00Z  !ops:example.org  $y  @alice:example.org
+`
+	if diff := cmp.Diff(want, text); diff != "" || stderr != "" || code != 0 {
+		t.Errorf("code %d, %s\n%s", code, stderr, diff)
+	}
+	for name, c := range map[string]struct {
+		args []string
+		want int // lines
+	}{
+		"all":        {nil, 3},
+		"a room":     {[]string{"--room", "#ops:example.org"}, 2},
+		"a reason":   {[]string{"--reason", "no_session"}, 1},
+		"a cause":    {[]string{"--reason", "m.blacklisted", "--room", "Ops"}, 2},
+		"both":       {[]string{"--reason", "m.blacklisted", "--reason", "no_session"}, 3},
+		"none":       {[]string{"--reason", "refused"}, 0},
+		"what waits": {[]string{"--waiting"}, 5},
+	} {
+		text, stderr, code := ask(t, append([]string{"missing", "--json"}, c.args...)...)
+		lines := 0
+		for line := range strings.Lines(text) {
+			var m connector.Missing
+			if err := json.Unmarshal([]byte(line), &m); err != nil || m.Event == "" || m.Cure == "" || m.Says == "" || m.Sent.IsZero() {
+				t.Errorf("%s: %s", name, line)
+			}
+			lines++
+		}
+		if lines != c.want || code != 0 || stderr != "" {
+			t.Errorf("%s: code %d, %d lines: %s%s", name, code, lines, text, stderr)
+		}
+		if strings.Contains(text, "hello") {
+			t.Errorf("%s shows what was said", name)
+		}
+	}
+	if text, _, code := ask(t, "missing", "--reason", "nothing"); text != "Nothing is missing.\n" || code != 0 {
+		t.Errorf("code %d: %s", code, text)
+	}
+	if _, stderr, code := ask(t, "missing", "--room", "nowhere"); code != 1 || !strings.Contains(stderr, `the bot has seen no room "nowhere"`) {
+		t.Errorf("code %d: %s", code, stderr)
 	}
 }

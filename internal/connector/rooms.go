@@ -14,6 +14,7 @@ import (
 	"github.com/matrix-connector/matrix-connector/internal/config"
 	"github.com/matrix-connector/matrix-connector/internal/ledger"
 	"github.com/matrix-connector/matrix-connector/internal/mapping"
+	"github.com/matrix-connector/matrix-connector/internal/matrix"
 	"github.com/matrix-connector/matrix-connector/internal/stix"
 	"github.com/matrix-connector/matrix-connector/internal/store"
 	"github.com/matrix-connector/matrix-connector/internal/timeline"
@@ -52,6 +53,13 @@ type Trial struct {
 	ledger *ledger.Ledger
 	rules  *rules
 	mapper *mapping.Mapper
+	user   id.UserID
+	now    time.Time
+}
+
+// probe looks at the account in the store.
+func (t *Trial) probe() *matrix.Probe {
+	return matrix.NewProbe(matrix.Config{Store: t.store, UserID: t.user, Now: func() time.Time { return t.now }})
 }
 
 // OpenTrial opens the store of the settings for reading. Its error is an
@@ -64,7 +72,7 @@ func OpenTrial(ctx context.Context, s *config.Config, now time.Time) (*Trial, er
 	if !seen.Database {
 		return nil, &UnseenError{Path: s.Matrix.StorePath}
 	}
-	t := &Trial{rules: newRules(s, now)}
+	t := &Trial{rules: newRules(s, now), user: s.Matrix.UserID.ID(), now: now}
 	t.store, err = store.OpenReadOnly(ctx, store.Config{Path: s.Matrix.StorePath, Key: []byte(s.Matrix.StoreKey.Reveal())})
 	if errors.Is(err, store.ErrEmpty) {
 		return nil, &UnseenError{Path: s.Matrix.StorePath}

@@ -130,7 +130,7 @@ func (s *scene) posts() map[string]int {
 // why gives the reason of the dead post of an event.
 func (s *scene) why(event id.EventID) string {
 	s.t.Helper()
-	for m, err := range s.ledger.Missing(s.ctx) {
+	for m, err := range s.ledger.Missing(s.ctx, ledger.Choice{}) {
 		if err != nil {
 			s.t.Fatal(err)
 		}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/matrix-connector/matrix-connector/internal/config"
-	"github.com/matrix-connector/matrix-connector/internal/matrix"
 	"github.com/matrix-connector/matrix-connector/internal/status"
 	"github.com/matrix-connector/matrix-connector/internal/store"
 )
@@ -38,7 +37,7 @@ func Stopped(ctx context.Context, settings *config.Config, version string, now t
 	if err := countLedger(ctx, t.ledger, &s); err != nil {
 		return s, err
 	}
-	probe := matrix.NewProbe(matrix.Config{Store: t.store, UserID: m.UserID.ID(), Homeserver: string(m.Server), Now: func() time.Time { return now }})
+	probe := t.probe()
 	known, err := probe.Known(ctx)
 	if err != nil {
 		return s, err

@@ -280,7 +280,7 @@ func TestAPostThatNobodyShowsAnyMoreStaysAsItLanded(t *testing.T) {
 				t.Errorf("post = %s", got)
 			}
 			found := false
-			for m, err := range d.Missing(t.Context()) {
+			for m, err := range d.Missing(t.Context(), ledger.Choice{}) {
 				d.ok(err)
 				found = found || (m.What == "post" && m.Event == eventID(1) && m.Reason == "content_gone")
 				if m.What == "target" {

@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -95,7 +96,7 @@ func TestEverythingThatIsNotThereIsListedWithItsReason(t *testing.T) {
 		d.ok(d.Kill(t.Context(), r, "bad_user_input"))
 	}
 	var got []ledger.Missing
-	for m, err := range d.Missing(t.Context()) {
+	for m, err := range d.Missing(t.Context(), ledger.Choice{}) {
 		d.ok(err)
 		got = append(got, m)
 	}
@@ -107,6 +108,8 @@ func TestEverythingThatIsNotThereIsListedWithItsReason(t *testing.T) {
 		{What: "room", State: "dead", Room: room, Reason: "bad_user_input"},
 		{What: "author", State: "dead", User: bob, Reason: "bad_user_input"},
 		{What: "post", State: "dead", Room: room, Event: eventID(1), User: alice, Reason: "bad_user_input", Sent: sent(1)},
+		{What: "post", State: "blocked", Room: room, Event: eventID(3), User: alice, Reason: "room_dead", Sent: sent(3)},
+		{What: "post", State: "blocked", Room: room, Event: eventID(4), User: bob, Reason: "room_dead", Sent: sent(4)},
 		{What: "attachment", State: "lost", Room: room, Event: eventID(3), User: alice, Reason: "not_found", Sent: sent(3)},
 		{What: "gap", State: "lost", Room: room, Event: "$n", Reason: "not_found", Sent: noon},
 		{What: "target", State: "missing", Room: room, Event: "$gone", Reason: "forbidden"},
@@ -114,7 +117,26 @@ func TestEverythingThatIsNotThereIsListedWithItsReason(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("missing (-want +got):\n%s", diff)
 	}
-	for range d.Missing(t.Context()) {
+	for name, c := range map[string]struct {
+		choice ledger.Choice
+		want   []ledger.Missing
+	}{
+		"by room":       {ledger.Choice{Room: room}, slices.DeleteFunc(slices.Clone(want), func(m ledger.Missing) bool { return m.What == "author" })},
+		"another room":  {ledger.Choice{Room: "!other:example.org"}, nil},
+		"by event":      {ledger.Choice{Event: eventID(3)}, []ledger.Missing{want[6], want[8]}},
+		"by reason":     {ledger.Choice{Reasons: []string{"malformed", "room_dead"}}, []ledger.Missing{want[2], want[6], want[7]}},
+		"no such thing": {ledger.Choice{Room: room, Reasons: []string{"bad_user"}}, nil},
+	} {
+		var got []ledger.Missing
+		for m, err := range d.Missing(t.Context(), c.choice) {
+			d.ok(err)
+			got = append(got, m)
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	for range d.Missing(t.Context(), ledger.Choice{}) {
 		break // leaving early leaks no connection: the next statement and the close would hang
 	}
 	counts, err := d.Counts(t.Context())
@@ -278,5 +300,56 @@ func TestLivePostsGoBeforeHistory(t *testing.T) {
 	d.news(message(20, alice, "l1"), message(21, bob, "l2"))
 	if diff := cmp.Diff([]string{"l1", "l2", "h1"}, texts(d.due(3).Drafts)); diff != "" {
 		t.Errorf("order (-want +got):\n%s", diff)
+	}
+}
+
+// What is listed is read in pages, so that a slow reader holds up nobody, and each row comes
+// once, whatever happens to those that were listed already.
+func TestWhatIsMissingIsListedInPages(t *testing.T) {
+	d := open(t)
+	const n = 1300
+	var dark []timeline.Undecrypted
+	for i := range n {
+		u := encrypted(i+1, alice, "s")
+		if u.Cause = "m.unverified"; i%2 == 0 {
+			u.Reason, u.Cause = timeline.ReasonWithheld, "failed olm message at "+u.Event.Sent.String()
+		}
+		dark = append(dark, u)
+	}
+	d.record(timeline.Batch{Undecrypted: dark})
+	d.record(timeline.Batch{Events: []timeline.Event{reply(n+1, bob, "x", "$gone")}})
+	d.record(timeline.Batch{Missing: []timeline.MissingEvent{{Room: room, ID: "$gone", Reason: "not_found"}}})
+	seen := map[id.EventID]int{}
+	last := ""
+	groups := 0
+	for m, err := range d.Missing(t.Context(), ledger.Choice{}) {
+		d.ok(err)
+		seen[m.Event]++
+		cause, _, _ := strings.Cut(m.Cause, " at ")
+		if g := m.What + m.Reason + cause; g != last {
+			last = g
+			groups++
+		}
+		if len(seen) == 700 { // beside who lists, the ledger goes on
+			d.record(timeline.Batch{Events: []timeline.Event{message(n+2, bob, "y")}})
+		}
+	}
+	if len(seen) != n+1 || groups != 3 {
+		t.Errorf("%d rows in %d groups", len(seen), groups)
+	}
+	for event, times := range seen {
+		if times != 1 {
+			t.Errorf("%s is listed %d times", event, times)
+		}
+	}
+	waiting := 0
+	for m, err := range d.Missing(t.Context(), ledger.Choice{Waiting: true}) {
+		d.ok(err)
+		if m.What == "post" && m.State == "due" {
+			waiting++
+		}
+	}
+	if waiting != 2 {
+		t.Errorf("%d posts are on their way", waiting)
 	}
 }

@@ -43,6 +43,14 @@ var explanations = map[string]explanation{
 	"event damaged":       {"damaged in the store", "check the disk; restore the store from a backup where there is one"},
 	"event unreadable":    {"malformed", "none: the sender's client or homeserver made it so; what was received is kept"},
 
+	"event own":                     {"the bot's own", cureNone},
+	"event before_start_date":       {"sent before the start date", cureNone + "; an earlier MATRIX_IMPORT_START_DATE reads them"},
+	"event not_in_matrix_rooms":     {"of a room that MATRIX_ROOMS does not name", cureNone + "; name the room there to import it"},
+	"event in_matrix_rooms_exclude": {"of a room that MATRIX_ROOMS_EXCLUDE names", cureNone + "; take the room out of it to import it"},
+	"event skipped_by_rule":         {"of a room that a rule of matrix.rooms skips", cureNone + "; change the rule to import the room"},
+
+	"post room_dead":           {"held back, because the Channel of their room was given up", "cure what is said of the room"},
+	"post author_dead":         {"held back, because their author's Individual was given up", "cure what is said of the author"},
 	"post unconfirmed":         {"taken by the platform several times and never shown", "look at the workers and at the connector's works on the platform; " + cureReset},
 	"post room_rule":           {"of a room that is not imported any more", cureNone + "; take the room out of MATRIX_ROOMS_EXCLUDE or into MATRIX_ROOMS to import it"},
 	"post content_gone":        {"it is to be said again, and the homeserver no longer shows it", "what the platform holds of it stays; to say it again, let the bot back into the room and reset the connector's state on the platform's page"},
