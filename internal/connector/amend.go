@@ -21,7 +21,10 @@ func (d *deliverer) amend(ctx context.Context, parcels []parcel) ([]parcel, erro
 		case p.landed == 0:
 			rest = append(rest, p)
 		case p.room != nil:
-			err = d.rename(ctx, p)
+			var more bool
+			if p, more, err = d.amendRoom(ctx, p); more {
+				rest = append(rest, p)
+			}
 		case p.author != nil:
 			err = d.ledger.Land(ctx, p.ref, p.revision)
 		default:
@@ -46,24 +49,69 @@ func (d *deliverer) amend(ctx context.Context, parcels []parcel) ([]parcel, erro
 	return rest, nil
 }
 
-// rename gives a Channel the room's new name, unless an analyst has named it
-// otherwise.
-func (d *deliverer) rename(ctx context.Context, p parcel) error {
+// amendRoom gives a Channel the room's new name and description, unless an analyst has
+// written others. It reports whether a relation remains to be sent: that to the room which
+// this one replaces.
+func (d *deliverer) amendRoom(ctx context.Context, p parcel) (rest parcel, more bool, err error) {
 	channel, ok := p.objects[0].(*stix.Channel)
 	if !ok {
-		return fmt.Errorf("rename %s: not a channel", p.objects[0].ObjectID())
+		return p, false, fmt.Errorf("revise %s: not a channel", p.objects[0].ObjectID())
 	}
-	if p.room.SentName != "" && p.room.SentName != p.room.Room.Name {
+	written := stix.Written{Digest: p.room.SentText}
+	if p.room.SentName != "" {
 		before := *p.room
 		before.Room.Name = p.room.SentName
-		if from := d.mapper.Channel(before).Name; from != channel.Name {
-			// A Channel that is gone is made again when a post misses it.
-			if _, err := d.sink.Rename(ctx, channel.ID, from, channel.Name); err != nil && !errors.Is(err, stix.ErrGone) {
-				return fmt.Errorf("rename channel: %w", err)
-			}
+		written.Name = d.mapper.Channel(before).Name
+	}
+	name, text := p.room.SentName, p.room.SentText
+	// A Channel that is gone is made again when a post misses it.
+	if now, err := d.sink.Revise(ctx, channel, written); err == nil {
+		if text = now.Digest; now.Name == channel.Name {
+			name = p.room.Room.Name
+		}
+	} else if !errors.Is(err, stix.ErrGone) {
+		return p, false, fmt.Errorf("revise channel: %w", err)
+	}
+	return d.landRoom(ctx, p, name, text)
+}
+
+// landRoom notes what the sink holds as the words of a Channel. Where a relation of it
+// remains to be sent it has not landed yet.
+func (d *deliverer) landRoom(ctx context.Context, p parcel, name, text string) (rest parcel, more bool, err error) {
+	rest, more, err = d.newRelations(ctx, p)
+	if err != nil {
+		return p, false, err
+	}
+	if more {
+		room := *p.room
+		room.Room.Name, room.Text = name, text // as it is noted when the relation has landed
+		rest.room = &room
+		return rest, true, nil
+	}
+	return p, false, d.ledger.Revised(ctx, p.ref, p.revision, name, text)
+}
+
+// newRelations leaves of a row the relations that the sink does not hold yet.
+func (d *deliverer) newRelations(ctx context.Context, p parcel) (rest parcel, more bool, err error) {
+	if len(p.objects) == 1 {
+		return p, false, nil
+	}
+	ids := make([]stix.ID, 0, len(p.objects)-1)
+	for _, o := range p.objects[1:] {
+		ids = append(ids, o.ObjectID())
+	}
+	found, err := d.sink.Find(ctx, ids)
+	if err != nil {
+		return p, false, fmt.Errorf("look up relations: %w", err)
+	}
+	rest = p
+	rest.objects = nil
+	for _, o := range p.objects[1:] {
+		if _, ok := found[o.ObjectID()]; !ok {
+			rest.objects = append(rest.objects, o)
 		}
 	}
-	return d.ledger.Land(ctx, p.ref, p.revision)
+	return rest, len(rest.objects) > 0, nil
 }
 
 // amendPost changes the text of a landed post. It reports whether relations remain
@@ -82,23 +130,9 @@ func (d *deliverer) amendPost(ctx context.Context, p parcel) (rest parcel, more 
 	if v.State != stix.Landed {
 		return p, false, d.note(ctx, p, v)
 	}
-	ids := make([]stix.ID, 0, len(p.objects)-1)
-	for _, o := range p.objects[1:] {
-		ids = append(ids, o.ObjectID())
+	rest, more, err = d.newRelations(ctx, p)
+	if err != nil || more {
+		return rest, more, err
 	}
-	found, err := d.sink.Find(ctx, ids)
-	if err != nil {
-		return p, false, fmt.Errorf("look up relations: %w", err)
-	}
-	rest = p
-	rest.objects = nil
-	for _, o := range p.objects[1:] {
-		if _, ok := found[o.ObjectID()]; !ok {
-			rest.objects = append(rest.objects, o)
-		}
-	}
-	if len(rest.objects) == 0 {
-		return p, false, d.ledger.Land(ctx, p.ref, p.revision)
-	}
-	return rest, true, nil
+	return p, false, d.ledger.Land(ctx, p.ref, p.revision)
 }

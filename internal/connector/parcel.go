@@ -71,7 +71,11 @@ func (d *deliverer) pack(ctx context.Context, b ledger.Batch) ([]parcel, error) 
 	for i := range b.Rooms {
 		r := &b.Rooms[i]
 		p := parcel{ref: ledger.RoomRef(*r), revision: r.Revision, landed: r.Landed, room: r}
-		if err := add(p, func() []stix.Object { return []stix.Object{d.mapper.Channel(*r)} }); err != nil {
+		if err := add(p, func() []stix.Object {
+			objects := d.mapper.Room(*r)
+			r.Text = stix.Digest(objects[0].(*stix.Channel).Description)
+			return objects
+		}); err != nil {
 			return nil, err
 		}
 	}

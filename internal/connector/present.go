@@ -46,13 +46,34 @@ func (d *deliverer) withoutPresent(ctx context.Context, parcels []parcel) ([]par
 		default:
 			d.log.InfoContext(ctx, "adopted what the platform holds", slog.String("kind", string(p.ref.Kind)),
 				slog.String("stix_id", string(f.ID)))
-			err = d.ledger.Land(ctx, p.ref, p.revision)
+			if rest, err = d.adopt(ctx, rest, p, f); err != nil {
+				return nil, err
+			}
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
 	return rest, nil
+}
+
+// adopt lands a row whose object the platform holds already. Its words are somebody
+// else's, unless they are just what would be written. A relation that is not there is
+// still to be sent.
+func (d *deliverer) adopt(ctx context.Context, rest []parcel, p parcel, f stix.Found) ([]parcel, error) {
+	channel, ok := p.objects[0].(*stix.Channel)
+	if !ok {
+		return rest, d.ledger.Land(ctx, p.ref, p.revision)
+	}
+	text := ""
+	if digest := stix.Digest(channel.Description); stix.Digest(f.Description) == digest {
+		text = digest
+	}
+	p, more, err := d.landRoom(ctx, p, p.room.Room.Name, text)
+	if more {
+		rest = append(rest, p)
+	}
+	return rest, err
 }
 
 // foreignRoom reports whether a Channel that was found under a room's id carries

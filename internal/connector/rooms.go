@@ -233,7 +233,8 @@ func (t *Trial) Explain(ctx context.Context, room RoomTrial, count int) (stix.Bu
 	}
 	var objects []stix.Object
 	for _, d := range drafts {
-		objects = append(objects, t.mapper.Channel(d.Room), t.mapper.Author(d.Author))
+		objects = append(objects, t.mapper.Room(d.Room)...)
+		objects = append(objects, t.mapper.Author(d.Author))
 		objects = append(objects, t.mapper.Post(d)...)
 	}
 	return stix.NewBundle(objects...), len(drafts), nil

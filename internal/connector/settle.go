@@ -128,7 +128,7 @@ func (d *deliverer) note(ctx context.Context, p parcel, v stix.Verdict) error {
 	case stix.Landed:
 	case stix.MissingEnd:
 		log.WarnContext(ctx, "an end of a relation is missing on the platform")
-		if p.draft == nil {
+		if p.author != nil {
 			return d.ledger.Defer(ctx, p.ref, "temporary", "missing_end")
 		}
 		return d.ledger.MissingEnd(ctx, p.ref)

@@ -26,10 +26,11 @@ type Sink interface {
 	Settle(ctx context.Context, receipt string, b stix.Bundle) (stix.Verdicts, error)
 	// Amend changes objects that have landed and now say something else.
 	Amend(ctx context.Context, b stix.Bundle) (stix.Verdicts, error)
-	// Rename gives a landed Channel the name to, but only where the sink still holds
-	// the name from, so that an analyst's rename is respected. It reports whether the
-	// name was changed. [stix.ErrGone] when the object is not there.
-	Rename(ctx context.Context, channel stix.ID, from, to string) (bool, error)
+	// Revise gives a landed Channel its new name and description, each only where the
+	// sink still holds what was written, so that an analyst's words are respected. It
+	// gives what is to be remembered as written. [stix.ErrGone] when the object is not
+	// there.
+	Revise(ctx context.Context, channel *stix.Channel, written stix.Written) (stix.Written, error)
 	// Find reports which of the ids the sink knows, and what stands there.
 	Find(ctx context.Context, ids []stix.ID) (map[stix.ID]stix.Found, error)
 	// Attach adds a file to a landed object. Attaching the same bytes under the same

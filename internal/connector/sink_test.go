@@ -137,12 +137,23 @@ func (s *fakeSink) Amend(_ context.Context, b stix.Bundle) (stix.Verdicts, error
 	return out, nil
 }
 
-func (s *fakeSink) Rename(_ context.Context, channel stix.ID, from, to string) (bool, error) {
-	s.renamed = append(s.renamed, from+" -> "+to)
-	if _, ok := s.objects[channel]; !ok {
-		return false, stix.ErrGone
+func (s *fakeSink) Revise(_ context.Context, c *stix.Channel, written stix.Written) (stix.Written, error) {
+	held, ok := s.objects[c.ID].(*stix.Channel)
+	if !ok {
+		return written, stix.ErrGone
 	}
-	return true, nil
+	now, next := written, *held
+	if held.Name == written.Name || held.Name == c.Name {
+		next.Name, now.Name = c.Name, c.Name
+	}
+	if digest := stix.Digest(held.Description); digest == written.Digest || held.Description == c.Description {
+		next.Description, now.Digest = c.Description, stix.Digest(c.Description)
+	}
+	if next.Name != held.Name {
+		s.renamed = append(s.renamed, held.Name+" -> "+next.Name)
+	}
+	s.objects[c.ID] = &next
+	return now, nil
 }
 
 func (s *fakeSink) Find(_ context.Context, ids []stix.ID) (map[stix.ID]stix.Found, error) {

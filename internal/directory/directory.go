@@ -184,35 +184,41 @@ func (d *Directory) Amend(ctx context.Context, b stix.Bundle) (stix.Verdicts, er
 	return d.Settle(ctx, "", b)
 }
 
-// Rename changes the name in the Channel's own bundle. Copies of it in bundles of
-// messages keep the name that the room had when the message was written.
-func (d *Directory) Rename(_ context.Context, channel stix.ID, from, to string) (bool, error) {
+// Revise changes name and description in the Channel's own bundle, each where it still
+// is what was written. Copies of it in bundles of messages keep the words that the room
+// had when the message was written.
+func (d *Directory) Revise(_ context.Context, c *stix.Channel, written stix.Written) (stix.Written, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	stored, err := d.read(channel)
+	stored, err := d.read(c.ID)
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, stix.ErrGone
+		return written, stix.ErrGone
 	}
 	if err != nil {
-		return false, fmt.Errorf("rename %s: %w", channel, err)
+		return written, fmt.Errorf("revise %s: %w", c.ID, err)
 	}
-	i := slices.IndexFunc(stored, func(o object) bool { return o.id == channel })
+	i := slices.IndexFunc(stored, func(o object) bool { return o.id == c.ID })
 	if i < 0 {
-		return false, stix.ErrGone
+		return written, stix.ErrGone
 	}
-	if stored[i].text("name") != from {
-		return false, nil
+	now := written
+	if held := stored[i].text("name"); held == written.Name || held == c.Name {
+		now.Name = c.Name
+		err = stored[i].setText("name", c.Name)
 	}
-	name, err := encode(to)
+	digest := stix.Digest(c.Description)
+	if held := stix.Digest(stored[i].text("description")); held == written.Digest || held == digest {
+		now.Digest = digest
+		err = errors.Join(err, stored[i].setText("description", c.Description))
+	}
 	if err != nil {
-		return false, fmt.Errorf("rename %s: %w", channel, err)
+		return written, fmt.Errorf("revise %s: %w", c.ID, err)
 	}
-	stored[i].set("name", name)
 	w := newWriter(d.root)
-	if err := d.put(w, d.index[channel], stored); err != nil {
-		return false, fmt.Errorf("rename %s: %w", channel, err)
+	if err := d.put(w, d.index[c.ID], stored); err != nil {
+		return written, fmt.Errorf("revise %s: %w", c.ID, err)
 	}
-	return true, w.sync()
+	return now, w.sync()
 }
 
 // Find tells which rooms, authors and messages are in the folder.

@@ -386,18 +386,22 @@ func TestSettleTellsWhatACrashLeft(t *testing.T) {
 	}
 }
 
-func TestRenameAndFind(t *testing.T) {
+func TestReviseAndFind(t *testing.T) {
 	root := t.TempDir()
 	d := open(t, root)
-	if _, err := d.Rename(t.Context(), room.ID, "a", "b"); !errors.Is(err, stix.ErrGone) {
-		t.Errorf("renaming what is not there: %v, want ErrGone", err)
+	next := *room
+	next.Name, next.Description = "Ops & <more>", "Topic: everything"
+	if _, err := d.Revise(t.Context(), &next, stix.Written{}); !errors.Is(err, stix.ErrGone) {
+		t.Errorf("revising what is not there: %v, want ErrGone", err)
 	}
 	export(t, d, room, alice, hello, publishes(hello))
-	if done, err := d.Rename(t.Context(), room.ID, "another name", "x"); done || err != nil {
-		t.Errorf("renamed a room of another name: %v, %v", done, err)
+	other := stix.Written{Name: "another name", Digest: stix.Digest("another text")}
+	if now, err := d.Revise(t.Context(), &next, other); now != other || err != nil {
+		t.Errorf("revised a room of other words: %v, %v", now, err)
 	}
-	if done, err := d.Rename(t.Context(), room.ID, room.Name, "Ops & <more>"); !done || err != nil {
-		t.Errorf("not renamed: %v, %v", done, err)
+	now, err := d.Revise(t.Context(), &next, stix.Written{Name: room.Name, Digest: stix.Digest(room.Description)})
+	if want := (stix.Written{Name: next.Name, Digest: stix.Digest(next.Description)}); now != want || err != nil {
+		t.Errorf("not revised: %v, %v", now, err)
 	}
 	closeNow(t, d)
 	found, err := open(t, root).Find(t.Context(), []stix.ID{room.ID, alice.ID, hello.ID, answer.ID})
@@ -405,7 +409,7 @@ func TestRenameAndFind(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[stix.ID]stix.Found{
-		room.ID:  {ID: room.ID, StandardID: room.ID, InternalID: string(room.ID), Type: "channel", Name: "Ops & <more>", Aliases: room.Aliases, Confidence: -1},
+		room.ID:  {ID: room.ID, StandardID: room.ID, InternalID: string(room.ID), Type: "channel", Name: "Ops & <more>", Description: "Topic: everything", Aliases: room.Aliases, Confidence: -1},
 		alice.ID: {ID: alice.ID, StandardID: alice.ID, InternalID: string(alice.ID), Type: "identity", Name: alice.Name, Confidence: -1},
 		hello.ID: {ID: hello.ID, StandardID: hello.ID, InternalID: string(hello.ID), Type: "media-content", Confidence: -1},
 	}

@@ -155,6 +155,15 @@ func (o *object) set(key string, value json.RawMessage) {
 	o.members = append(o.members, member{key: key, value: value})
 }
 
+// setText replaces or adds a member that is a string.
+func (o *object) setText(key, text string) error {
+	value, err := encode(text)
+	if err == nil {
+		o.set(key, value)
+	}
+	return err
+}
+
 // refs are the objects that stand in the members _ref and _refs.
 func (o object) refs() []stix.ID {
 	var ids []stix.ID
@@ -201,7 +210,7 @@ func sameJSON(a, b json.RawMessage) bool {
 // found is what Find says about the object.
 func (o object) found() stix.Found {
 	f := stix.Found{
-		ID: o.id, StandardID: o.id, InternalID: string(o.id), Type: o.kind(), Name: o.text("name"), Aliases: o.texts("aliases"), Confidence: -1,
+		ID: o.id, StandardID: o.id, InternalID: string(o.id), Type: o.kind(), Name: o.text("name"), Description: o.text("description"), Aliases: o.texts("aliases"), Confidence: -1,
 	}
 	_ = json.Unmarshal(o.value("confidence"), &f.Confidence)
 	for _, key := range []string{inlineFiles, besideFiles} {

@@ -49,6 +49,9 @@ func (l *Ledger) Due(ctx context.Context, limit int) (Batch, error) {
 		return Batch{}, err
 	}
 	for _, r := range rooms {
+		if err := l.linkRoom(ctx, &r.state); err != nil {
+			return Batch{}, err
+		}
 		b.Rooms = append(b.Rooms, r.state)
 	}
 	if b.Authors, err = l.readAuthors(ctx, "a.state = 'due' AND a.due_at <= ? ORDER BY a.due_at, a.id LIMIT ?+0", now, limit-b.Len()); err != nil {

@@ -24,7 +24,11 @@ func (l *Ledger) Send(ctx context.Context, receipt string, b Batch) error {
 		const sent = " SET state = 'sent', sent = revision, receipt = ?"
 		const asDrafted = " AND state = 'due' AND revision = ?"
 		for _, r := range b.Rooms {
-			_, err := l.run(ctx, "UPDATE ledger_room"+sent+", said_name = ? WHERE room = ?"+asDrafted, receipt, r.Room.Name, r.Room.ID, r.Revision)
+			text, err := l.sealText(r.Text, r.Room.ID)
+			if err != nil {
+				return err
+			}
+			_, err = l.run(ctx, "UPDATE ledger_room"+sent+", said_name = ?, said_text_sealed = ? WHERE room = ?"+asDrafted, receipt, r.Room.Name, text, r.Room.ID, r.Revision)
 			if err != nil {
 				return err
 			}
@@ -91,6 +95,9 @@ func (l *Ledger) InFlight(ctx context.Context) (receipt string, b Batch, ok bool
 	}
 	for _, r := range rooms {
 		r.state.Room.Name = r.saidName // what the sink is to be compared with
+		if err := l.linkRoom(ctx, &r.state); err != nil {
+			return "", Batch{}, false, err
+		}
 		b.Rooms = append(b.Rooms, r.state)
 	}
 	if b.Authors, err = l.readAuthors(ctx, "a.state = 'sent' AND a.receipt = ? ORDER BY a.id", receipt); err != nil {

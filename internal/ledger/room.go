@@ -27,19 +27,28 @@ type roomRow struct {
 }
 
 const roomColumns = `r.id, r.room, r.key, r.name, r.topic_sealed, r.alias, r.server, r.creator, r.type, r.version, r.encrypted,
-	r.membership, r.predecessor, r.successor, r.created, r.skip, r.newest, r.said_name, r.landed_name, r.state, r.revision, r.landed, r.sent`
+	r.membership, r.predecessor, r.successor, r.created, r.skip, r.newest, r.said_name, r.landed_name, r.state, r.revision, r.landed, r.sent,
+	r.said_text_sealed, r.landed_text_sealed, r.avatar, r.removed, r.parents, r.children`
 
 func (l *Ledger) scanRoom(row dbutil.Scannable) (*roomRow, error) {
 	var r roomRow
-	var topic []byte
+	var topic, saidText, landedText []byte
 	var created int64
 	s, room := &r.state, &r.state.Room
 	if err := row.Scan(&r.id, &room.ID, &s.Key, &room.Name, &topic, &room.Alias, &room.Server, &room.Creator, &room.Type,
 		&room.Version, &room.Encrypted, &room.Membership, &room.Predecessor, &room.Successor, &created, &r.skip, &r.newest,
-		&r.saidName, &s.SentName, &r.row, &s.Revision, &s.Landed, &r.sent); err != nil {
+		&r.saidName, &s.SentName, &r.row, &s.Revision, &s.Landed, &r.sent,
+		&saidText, &landedText, &room.Avatar, &room.Removed, &room.Parents, &room.Children); err != nil {
 		return nil, err
 	}
 	room.Created = moment(created)
+	var err error
+	if s.Text, err = l.unsealText(saidText, room.ID); err != nil {
+		return nil, err
+	}
+	if s.SentText, err = l.unsealText(landedText, room.ID); err != nil {
+		return nil, err
+	}
 	if topic != nil {
 		plain, err := l.store.Unseal(topic, topicPlace(room.ID))
 		if err != nil {
@@ -49,6 +58,25 @@ func (l *Ledger) scanRoom(row dbutil.Scannable) (*roomRow, error) {
 	}
 	return &r, nil
 }
+
+// unsealText reads a digest of a room's description.
+func (l *Ledger) unsealText(sealed []byte, room id.RoomID) (string, error) {
+	if sealed == nil {
+		return "", nil
+	}
+	plain, err := l.store.Unseal(sealed, textPlace(room))
+	return string(plain), wrap("read digest of description", err)
+}
+
+// sealText is the other way; nil for none.
+func (l *Ledger) sealText(digest string, room id.RoomID) ([]byte, error) {
+	if digest == "" {
+		return nil, nil
+	}
+	return l.store.Seal([]byte(digest), textPlace(room))
+}
+
+func textPlace(room id.RoomID) string { return "text " + string(room) }
 
 func topicPlace(room id.RoomID) string { return "topic " + string(room) }
 
@@ -117,7 +145,10 @@ func (r *recorder) recordRoom(ctx context.Context, room timeline.Room) error {
 		return nil
 	}
 	said := func(r timeline.Room) timeline.Room {
-		r.Membership, r.Alias, r.Creator, r.Version = "", "", "", ""
+		r.Creator, r.Version, r.Children = "", "", ""
+		if r.Membership != timeline.MembershipLeave && r.Membership != timeline.MembershipBan {
+			r.Membership = "" // joined, invited, or not known: it is read
+		}
 		return r
 	}
 	var topic []byte
@@ -128,11 +159,16 @@ func (r *recorder) recordRoom(ctx context.Context, room timeline.Room) error {
 	}
 	row.state.Room = room
 	_, err = r.run(ctx, `UPDATE ledger_room SET name = ?, topic_sealed = ?, alias = ?, server = ?, creator = ?, type = ?,
-		version = ?, encrypted = ?, membership = ?, predecessor = ?, successor = ?, created = ? WHERE id = ?`,
+		version = ?, encrypted = ?, membership = ?, predecessor = ?, successor = ?, created = ?, avatar = ?, removed = ?,
+		parents = ?, children = ? WHERE id = ?`,
 		room.Name, topic, room.Alias, room.Server, room.Creator, room.Type,
-		room.Version, room.Encrypted, room.Membership, room.Predecessor, room.Successor, millis(room.Created), row.id)
+		room.Version, room.Encrypted, room.Membership, room.Predecessor, room.Successor, millis(room.Created), room.Avatar, room.Removed,
+		room.Parents, room.Children, row.id)
 	if err != nil {
 		return fmt.Errorf("update room: %w", err)
+	}
+	if err := r.raiseLinked(ctx, old, room); err != nil {
+		return err
 	}
 	// A rule may go by alias or type, which is known only by now.
 	if err := r.reconsiderRoom(ctx, row); err != nil {
@@ -187,7 +223,7 @@ func (l *Ledger) Room(ctx context.Context, room id.RoomID) (timeline.RoomState, 
 	if row == nil {
 		return timeline.RoomState{}, fmt.Errorf("look up room: %w", ErrUnknown)
 	}
-	return row.state, nil
+	return row.state, l.linkRoom(ctx, &row.state)
 }
 
 // Rooms lists all rooms, in the order in which they were first seen.
@@ -215,7 +251,7 @@ func (l *Ledger) SetRoomKey(ctx context.Context, room id.RoomID, key string) err
 		if err != nil {
 			return err
 		}
-		changed, err := l.exec(ctx, "UPDATE ledger_room SET key = ?, landed = 0, landed_name = '' WHERE id = ? AND key <> ?", key, row.id, key)
+		changed, err := l.exec(ctx, "UPDATE ledger_room SET key = ?, landed = 0, landed_name = '', landed_text_sealed = NULL WHERE id = ? AND key <> ?", key, row.id, key)
 		if err != nil || changed == 0 {
 			return err
 		}

@@ -58,6 +58,12 @@ func (l *Ledger) Sample(ctx context.Context, room id.RoomID, limit int) ([]timel
 	if err != nil {
 		return nil, err
 	}
+	if err := l.linkRoom(ctx, &row.state); err != nil {
+		return nil, err
+	}
+	for i := range drafts {
+		drafts[i].Room = row.state
+	}
 	if row.skip != "" {
 		skipped, err := l.sampleSkipped(ctx, row)
 		if err != nil {

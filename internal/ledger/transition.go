@@ -51,7 +51,11 @@ func (l *Ledger) land(ctx context.Context, r Ref, revision int64) error {
 	switch row.table {
 	case tableRoom:
 		// The name that was sent, or, where nothing was sent for it, the present one.
-		_, err = l.run(ctx, "UPDATE ledger_room SET landed_name = CASE WHEN sent = ? THEN said_name ELSE name END WHERE id = ?", revision, row.id)
+		_, err = l.run(ctx, `UPDATE ledger_room SET landed_name = CASE WHEN sent = ?1 THEN said_name ELSE name END,
+			landed_text_sealed = CASE WHEN sent = ?1 THEN said_text_sealed ELSE landed_text_sealed END WHERE id = ?2`, revision, row.id)
+		if err == nil && row.landed == 0 {
+			err = l.raiseReplacement(ctx, r.Room)
+		}
 	case tablePost:
 		if _, err := l.run(ctx, "UPDATE ledger_post SET landed_at = ? WHERE id = ?", l.now(), row.id); err != nil {
 			return err
@@ -125,9 +129,13 @@ func (l *Ledger) outcome(ctx context.Context, r Ref) (*row, error) {
 
 // MissingEnd notes that the sink refused a post because an end of its relations is
 // missing there: its room and author are due again as if they had never landed, the
-// targets that it referred to as well, and so is the post, by the retry curve.
+// targets that it referred to as well, and so is the post, by the retry curve. Of a room
+// the ends are its own Channel and that of the room that it replaces.
 func (l *Ledger) MissingEnd(ctx context.Context, r Ref) error {
 	return l.do(ctx, "note missing end", func(ctx context.Context) error {
+		if r.Kind == KindRoom {
+			return l.missingRoom(ctx, r)
+		}
 		if r.Kind != KindPost {
 			return fmt.Errorf("of a %s: %w", r.Kind, ErrTransition)
 		}
@@ -160,6 +168,17 @@ func (l *Ledger) MissingEnd(ctx context.Context, r Ref) error {
 		}
 		return l.deferRow(ctx, row, "temporary", "missing_end")
 	})
+}
+
+func (l *Ledger) missingRoom(ctx context.Context, r Ref) error {
+	row, err := l.outcome(ctx, r)
+	if err != nil || row == nil {
+		return err
+	}
+	if err := l.forget(ctx, tableRoom, "id = ?1 OR room = (SELECT predecessor FROM ledger_room WHERE id = ?1)", row.id); err != nil {
+		return err
+	}
+	return l.deferRow(ctx, *row, "temporary", "missing_end")
 }
 
 // forget makes a landed row due again as if it had never landed; one that is sent or

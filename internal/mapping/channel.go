@@ -2,16 +2,28 @@ package mapping
 
 import (
 	"strings"
+	"time"
 
 	"github.com/matrix-connector/matrix-connector/internal/stix"
 	"github.com/matrix-connector/matrix-connector/internal/timeline"
 )
 
-// Limits of what a room says about itself, in characters.
-const (
-	maxRoomName = 120
-	maxTopic    = 4000
-)
+// maxRoomName bounds a room's name, in characters.
+const maxRoomName = 120
+
+// Room maps a room to its Channel, which stands first, and the relation to the Channel of
+// the room that it replaces: only where both rooms say so, and where that one has landed.
+func (m *Mapper) Room(room timeline.RoomState) []stix.Object {
+	channel := m.Channel(room)
+	if room.Old == nil || !room.Old.Landed {
+		return []stix.Object{channel}
+	}
+	// Without a start: what is known of the time is a claim, and another one would be
+	// another relation.
+	derived := stix.NewRelationship(stix.DerivedFrom, channel.ID, stix.ChannelID(room.Old.Key), time.Time{}, channel.Created, channel.Markings...)
+	derived.Confidence = m.c.Confidence
+	return []stix.Object{channel, derived}
+}
 
 // Channel maps a room. Name and alias both hold the room's key: a display name
 // alone, as name or alias, would make one Channel of two rooms that share it.
@@ -23,7 +35,7 @@ func (m *Mapper) Channel(room timeline.RoomState) *stix.Channel {
 		Created:     created,
 		Modified:    created,
 		Name:        channelName(room.Room.Name, room.Room.ID.String(), key),
-		Description: Inert(strings.Join(roomFacts(room.Room, key), "\n")),
+		Description: Inert(strings.Join(roomFacts(room, key), "\n")),
 		Aliases:     []string{key},
 		Types:       []string{channelType},
 		Confidence:  m.c.Confidence,
@@ -47,45 +59,4 @@ func channelName(name, room, key string) string {
 		return key
 	}
 	return name + " (" + key + ")"
-}
-
-// roomFacts are the lines of a Channel's description.
-func roomFacts(room timeline.Room, key string) []string {
-	var lines []string
-	if key != room.ID.String() {
-		lines = append(lines, "Room: "+OneLine(room.ID.String(), timeline.MaxIDBytes))
-	}
-	if topic := cutText(room.Topic, maxTopic); strings.TrimSpace(topic) != "" {
-		lines = append(lines, "Topic: "+topic)
-	}
-	if room.Alias != "" {
-		lines = append(lines, "Address: "+OneLine(room.Alias.String(), timeline.MaxIDBytes))
-	}
-	if room.Type == "m.space" {
-		lines = append(lines, "This room is a space.")
-	}
-	if room.Encrypted {
-		lines = append(lines, "End-to-end encrypted: yes")
-	} else {
-		lines = append(lines, "End-to-end encrypted: no")
-	}
-	if room.Server != "" {
-		lines = append(lines, "Read through the homeserver: "+OneLine(room.Server, timeline.MaxIDBytes))
-	}
-	if room.Predecessor != "" {
-		lines = append(lines, "Says that it replaces the room: "+OneLine(room.Predecessor.String(), timeline.MaxIDBytes))
-	}
-	if room.Successor != "" {
-		lines = append(lines, "Says that it is replaced by the room: "+OneLine(room.Successor.String(), timeline.MaxIDBytes))
-	}
-	return lines
-}
-
-// cutText is a text of at most limit characters, cut with a mark.
-func cutText(text string, limit int) string {
-	runes := []rune(text)
-	if len(runes) <= limit {
-		return text
-	}
-	return string(runes[:limit]) + " […]"
 }

@@ -35,6 +35,11 @@ type scene struct {
 	ThreadKnown bool           `json:"thread_known"`
 	Refused     string         `json:"refused"` // reason for every attachment
 
+	// Rooms that belong to the room, as both say.
+	Old    *timeline.LinkedRoom  `json:"old"`
+	New    *timeline.LinkedRoom  `json:"new"`
+	Spaces []timeline.LinkedRoom `json:"spaces"`
+
 	TLP        string   `json:"tlp"`
 	Labels     []string `json:"labels"`
 	Confidence *int     `json:"confidence"`
@@ -68,7 +73,7 @@ func (s scene) post(t *testing.T, raw []json.RawMessage) (timeline.Post, bool) {
 
 func (s scene) draft(post timeline.Post) timeline.Draft {
 	draft := timeline.Draft{
-		Post: post, Revision: 1, Room: timeline.RoomState{Room: s.Room, Key: s.RoomKey},
+		Post: post, Revision: 1, Room: timeline.RoomState{Room: s.Room, Key: s.RoomKey, Old: s.Old, New: s.New, Spaces: s.Spaces},
 		Author:     timeline.Author{User: post.Sender, Name: s.AuthorName, Key: s.AuthorKey, Since: time.Date(2023, 5, 6, 7, 8, 9, 0, time.UTC)},
 		ReplyKnown: s.ReplyKnown, ThreadKnown: s.ThreadKnown,
 	}
@@ -82,5 +87,5 @@ func (s scene) draft(post timeline.Post) timeline.Draft {
 func (s scene) objects(t *testing.T, draft timeline.Draft) []stix.Object {
 	t.Helper()
 	m := s.mapper(t)
-	return append([]stix.Object{m.Channel(draft.Room), m.Author(draft.Author)}, m.Post(draft)...)
+	return append(append(m.Room(draft.Room), m.Author(draft.Author)), m.Post(draft)...)
 }

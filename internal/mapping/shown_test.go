@@ -1,6 +1,7 @@
 package mapping_test
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -33,7 +34,8 @@ func TestWholeObjectsAreShownAsTheyWereWritten(t *testing.T) {
 		}
 		topic := ""
 		if strings.TrimSpace(text) != "" {
-			topic = "Topic: " + text + "\n"
+			lines := regexp.MustCompile("\r\n|[\r\n\v\f\u0085\u2028\u2029]").ReplaceAllString(text, "\n")
+			topic = "Topic: " + strings.ReplaceAll(lines, "\n", "\n│ ") + "\n"
 		}
 		display := ""
 		if line := mapping.OneLine(text, 120); line != "" {

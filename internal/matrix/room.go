@@ -88,8 +88,12 @@ func (r rooms) view(ctx context.Context, room id.RoomID) (*roomView, error) {
 var kept = map[string]bool{
 	event.StateCreate.Type: true, event.StateRoomName.Type: true, event.StateTopic.Type: true,
 	event.StateCanonicalAlias.Type: true, event.StateEncryption.Type: true, event.StateTombstone.Type: true,
-	event.StateHistoryVisibility.Type: true, event.StatePowerLevels.Type: true,
+	event.StateHistoryVisibility.Type: true, event.StatePowerLevels.Type: true, event.StateRoomAvatar.Type: true,
 }
+
+// links are the state events by which rooms name their spaces and spaces their rooms;
+// the state key is the other room.
+var links = map[string]bool{event.StateSpaceParent.Type: true, event.StateSpaceChild.Type: true}
 
 // apply lets a state event change the room. Events that do not matter, and those
 // that are no state events, change nothing.
@@ -112,10 +116,21 @@ func (v *roomView) apply(ctx context.Context, e wireEvent) error {
 		delete(v.members, id.UserID(*e.StateKey))
 		if *e.StateKey == v.own.String() && (c.Membership == "leave" || c.Membership == "ban") {
 			v.setMembership(timeline.Membership(c.Membership))
+			v.changed = true // by somebody else, perhaps
 		}
 	case kept[e.Type] && *e.StateKey == "":
 		if e.Type == event.StateEncryption.Type && !v.secret {
 			v.secret, v.secretAt = true, e.Sent
+		}
+		v.changed = true
+	case links[e.Type] && validRoom(*e.StateKey):
+		var c struct {
+			Via []json.RawMessage `json:"via"`
+		}
+		// Without a server to ask there is no link (Matrix C-S API, "Spaces").
+		content = json.RawMessage(`{}`)
+		if json.Unmarshal(e.Content, &c) == nil && len(c.Via) > 0 {
+			content = json.RawMessage(`{"via":true}`)
 		}
 		v.changed = true
 	default:

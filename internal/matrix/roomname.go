@@ -138,7 +138,7 @@ func (v *roomView) room(ctx context.Context) (timeline.Room, error) {
 		return r, err
 	}
 	r.Successor = id.RoomID(clipID(tombstone["replacement_room"]))
-	return r, nil
+	return r, v.surroundings(ctx, &r)
 }
 
 // creation is the sender and the time of m.room.create; its creator field is gone

@@ -128,3 +128,48 @@ func TestARoomIsReportedWhenItChanges(t *testing.T) {
 		}
 	}
 }
+
+func TestARoomIsReportedWithWhatLiesAroundIt(t *testing.T) {
+	s := newScene(t, matrixtest.Options{})
+	a := s.open()
+	own := func(n int, sender id.UserID, membership string) string {
+		return fmt.Sprintf(`{"type":"m.room.member","state_key":%q,"event_id":"$own%d","sender":%q,"origin_server_ts":1,"content":{"membership":%q}}`,
+			s.bot, n, sender, membership)
+	}
+	via := map[string]any{"via": []string{"x"}}
+	answer := func(next, section string, events ...string) matrixtest.Answer {
+		return matrixtest.Answer{Body: fmt.Sprintf(`{"next_batch":%q,"rooms":{%q:{"!r:test.example":{"timeline":{"events":[%s]}}}}}`, next, section, strings.Join(events, ","))}
+	}
+	s.server.Script(s.bot, "",
+		answer("s1", "join",
+			state(1, "m.room.create", "", map[string]any{"room_version": "11", "type": "m.space"}),
+			state(2, "m.room.avatar", "", map[string]any{"url": "mxc://x/cat"}),
+			state(3, "m.space.parent", "!up:x", via), state(4, "m.space.parent", "!noserver:x", map[string]any{}), state(5, "m.space.parent", "@nobody:x", via),
+			state(6, "m.space.child", "!downWithoutAServer", via), state(7, "m.space.child", "!down:x", via), state(8, "m.room.tombstone", "elsewhere", map[string]any{"replacement_room": "!new:x"})),
+		answer("s2", "join", state(9, "m.room.avatar", "", map[string]any{"url": "mxc://../.."}), state(10, "m.space.child", "!down:x", map[string]any{})),
+		answer("s3", "leave", own(11, "@mod:x", "leave")),
+		answer("s4", "join", own(12, s.bot, "join")),
+		answer("s5", "leave", own(13, "@mod:x", "ban")),
+		answer("s6", "join", own(14, s.bot, "join")),
+		answer("s7", "leave", own(15, s.bot, "leave")),
+	)
+	var got []string
+	for range 7 {
+		if _, err := a.Poll(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, b := range s.diary.batches(t) {
+		for _, r := range b.Rooms {
+			got = append(got, fmt.Sprintf("%s %s by %q, picture %q, in %q, holds %q, then %q", b.Next, r.Membership, r.Removed, r.Avatar, r.Parents, r.Children, r.Successor))
+		}
+	}
+	const rest = `, picture "", in "!up:x", holds "!downWithoutAServer", then ""`
+	want := []string{
+		`s1 join by "", picture "mxc://x/cat", in "!up:x", holds "!down:x\n!downWithoutAServer", then ""`,
+		`s2 join by ""` + rest, `s3 leave by "@mod:x"` + rest, `s4 join by ""` + rest, `s5 ban by "@mod:x"` + rest, `s6 join by ""` + rest, `s7 leave by ""` + rest,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("reported (-want +got):\n%s", diff)
+	}
+}

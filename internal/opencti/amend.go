@@ -22,7 +22,7 @@ type edit struct {
 // mutation is answered at once and works on an observable whatever confidence it
 // was created with, where an object that is sent again would be ignored in
 // silence (opencti.md §12.2). The url is never touched: it is the object's
-// identity. Names are [Platform.Rename]'s.
+// identity. The words of a Channel are [Platform.Revise]'s.
 //
 // A relation is never changed; one that is there has landed. What is absent is
 // Missing, and is to be sent by the queue.
@@ -139,38 +139,49 @@ func (p *Platform) patch(ctx context.Context, s sent, edits []edit) error {
 	return p.client.do(ctx, op, map[string]any{"id": string(s.ID), "input": edits}, nil)
 }
 
-// Rename gives a Channel or Individual a new name, if the platform still holds
-// the name that we wrote; it reports whether the new name stands there now. An
-// analyst's own name stays. A rename by mutation leaves no alias behind, and
-// aliases are what fuses rooms (opencti.md §12.3). A rename that the platform
-// refuses for good, as it does to a user of lower confidence than the object's, is
-// logged and not made. An object that is absent is [stix.ErrGone].
-func (p *Platform) Rename(ctx context.Context, id stix.ID, from, to string) (renamed bool, err error) {
-	h, err := p.read(ctx, []stix.ID{id})
+// Revise gives a Channel another name and description, each only if the platform still
+// holds what was written; it gives what is to be remembered as written from now on. An
+// analyst's own words stay. A rename by mutation leaves no alias behind, and aliases are
+// what fuses rooms (opencti.md §12.3). A change that the platform refuses for good, as it
+// does to a user of lower confidence than the object's, is logged and not made. An object
+// that is absent is [stix.ErrGone].
+func (p *Platform) Revise(ctx context.Context, c *stix.Channel, written stix.Written) (stix.Written, error) {
+	h, err := p.read(ctx, []stix.ID{c.ID})
 	if err != nil {
-		return false, err
+		return written, err
 	}
-	n := h[id]
+	n := h[c.ID]
+	if n == nil {
+		return written, fmt.Errorf("revise %s: %w", c.ID, stix.ErrGone)
+	}
+	var edits []edit
+	now := written
+	if len([]rune(trimText(c.Name))) >= 2 { // the platform takes no shorter one
+		switch {
+		case sameText(n.Name, c.Name):
+			now.Name = c.Name
+		case sameText(n.Name, written.Name):
+			edits = append(edits, edit{Key: "name", Value: []any{c.Name}})
+			now.Name = c.Name
+		}
+	}
+	switch digest := stix.Digest(c.Description); {
+	case stix.Digest(n.About) == digest:
+		now.Digest = digest
+	case stix.Digest(n.About) == written.Digest:
+		edits = append(edits, edit{Key: "description", Value: []any{c.Description}})
+		now.Digest = digest
+	}
+	if len(edits) == 0 {
+		return now, nil
+	}
+	err = p.client.do(ctx, opDomainPatch, map[string]any{"id": string(c.ID), "input": edits}, nil)
 	switch {
-	case n == nil:
-		return false, fmt.Errorf("rename %s: %w", id, stix.ErrGone)
-	case sameText(n.Name, to):
-		return true, nil
-	case !sameText(n.Name, from):
-		return false, nil
-	case len([]rune(trimText(to))) < 2:
-		return false, nil // the platform takes no such name
+	case ClassOf(err) == Permanent:
+		p.config.Log.WarnContext(ctx, "the platform refuses new words of a Channel", slog.String("stix_id", string(c.ID)), slog.Any("err", err))
+		return written, nil
+	case err != nil:
+		return written, fmt.Errorf("revise %s: %w", c.ID, err)
 	}
-	err = p.client.do(ctx, opDomainPatch, map[string]any{
-		"id":    string(id),
-		"input": []edit{{Key: "name", Value: []any{to}}},
-	}, nil)
-	if ClassOf(err) == Permanent {
-		p.config.Log.WarnContext(ctx, "the platform refuses a new name", slog.String("stix_id", string(id)), slog.Any("err", err))
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("rename %s: %w", id, err)
-	}
-	return true, nil
+	return now, nil
 }

@@ -77,9 +77,11 @@ func TestAnEditReachesWhatAUserOfHigherConfidenceMade(t *testing.T) {
 			}
 			s.landed(got, stix.NewBundle(&edited))
 			// A domain object is another matter, and the log says so.
-			renamed, err := lower.Rename(t.Context(), room().ID, room().Name, "Hall (!lobby:example.org)")
-			if renamed || err != nil {
-				t.Errorf("%v, %v", renamed, err)
+			hall := room()
+			hall.Name = "Hall (!lobby:example.org)"
+			written := stix.Written{Name: room().Name, Digest: stix.Digest(room().Description)}
+			if now, err := lower.Revise(t.Context(), hall, written); now != written || err != nil {
+				t.Errorf("%v, %v", now, err)
 			}
 			if !strings.Contains(s.log.String(), "User effective max confidence level is insufficient") {
 				t.Errorf("log %q", s.log)
@@ -159,30 +161,68 @@ func TestAnUnmarkedChannelDiffersAndIsMarked(t *testing.T) {
 	}
 }
 
-func TestARenameLeavesNoAliasAndRespectsAnAnalystsName(t *testing.T) {
+func TestNewWordsOfAChannelLeaveNoAliasAndRespectAnAnalysts(t *testing.T) {
 	for name, g := range generations {
 		t.Run(name, func(t *testing.T) {
 			s := settled(t, g)
-			id, first, second := room().ID, room().Name, "Hall (!lobby:example.org)"
-			for range 2 { // the second time it stands there already
-				if done, err := s.platform.Rename(t.Context(), id, first, second); err != nil || !done {
-					t.Fatal(done, err)
+			id := room().ID
+			first := stix.Written{Name: room().Name, Digest: stix.Digest(room().Description)}
+			revise := func(written stix.Written, name, description string) stix.Written {
+				t.Helper()
+				c := room()
+				c.Name, c.Description = name, description
+				now, err := s.platform.Revise(t.Context(), c, written)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return now
+			}
+			holds := func(name, description string) {
+				t.Helper()
+				o, _ := s.octi.Object(string(id))
+				if o.Text("name") != name || o.Text("description") != description || len(o.List("aliases")) != 1 || o.List("aliases")[0] != "!lobby:example.org" {
+					t.Errorf("name %q, description %q, aliases %q", o.Text("name"), o.Text("description"), o.List("aliases"))
 				}
 			}
-			o, _ := s.octi.Object(string(id))
-			if o.Text("name") != second || len(o.List("aliases")) != 1 || o.List("aliases")[0] != "!lobby:example.org" {
-				t.Errorf("name %q, aliases %q", o.Text("name"), o.List("aliases"))
+			const second, third = "Hall (!lobby:example.org)", "Third (!lobby:example.org)"
+			var written stix.Written
+			for range 2 { // the second time it stands there already
+				written = revise(first, second, "Topic: mail\n")
 			}
+			if want := (stix.Written{Name: second, Digest: stix.Digest("Topic: mail")}); written != want {
+				t.Errorf("written %v, want %v", written, want)
+			}
+			holds(second, "Topic: mail\n")
+			if n := s.octi.Calls("stixDomainObjectEdit.fieldPatch"); n != 1 {
+				t.Errorf("%d mutations", n)
+			}
+
+			// What an analyst has written stays, the other is ours still.
 			if err := s.octi.Patch("admin", string(id), "name", "An analyst's name"); err != nil {
 				t.Fatal(err)
 			}
-			if done, err := s.platform.Rename(t.Context(), id, second, "Third (!lobby:example.org)"); err != nil || done {
-				t.Fatal(done, err)
+			written = revise(written, third, "Topic: phishing")
+			if want := (stix.Written{Name: second, Digest: stix.Digest("Topic: phishing")}); written != want {
+				t.Errorf("written %v, want %v", written, want)
 			}
-			if o, _ := s.octi.Object(string(id)); o.Text("name") != "An analyst's name" {
-				t.Errorf("name %q", o.Text("name"))
+			holds("An analyst's name", "Topic: phishing")
+			if err := s.octi.Patch("admin", string(id), "description", "An analyst's text"); err != nil {
+				t.Fatal(err)
 			}
-			if _, err := s.platform.Rename(t.Context(), stix.ChannelID("!absent:x"), first, second); !errors.Is(err, stix.ErrGone) {
+			if now := revise(written, third, "Topic: none"); now != written {
+				t.Errorf("written %v, want %v", now, written)
+			}
+			holds("An analyst's name", "An analyst's text")
+			// Whoever takes their words back gives them to us again.
+			if err := s.octi.Patch("admin", string(id), "name", second); err != nil {
+				t.Fatal(err)
+			}
+			revise(written, third, "Topic: none")
+			holds(third, "An analyst's text")
+
+			absent := room()
+			absent.ID = stix.ChannelID("!absent:x")
+			if _, err := s.platform.Revise(t.Context(), absent, first); !errors.Is(err, stix.ErrGone) {
 				t.Error(err)
 			}
 		})

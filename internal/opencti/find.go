@@ -23,7 +23,7 @@ func (p *Platform) Find(ctx context.Context, ids []stix.ID) (map[stix.ID]stix.Fo
 	for id, n := range h {
 		f := stix.Found{
 			ID: id, StandardID: n.StandardID, InternalID: n.ID, Type: n.stixType(),
-			Name: n.Name, Aliases: slices.Concat(n.Aliases, n.IndividualAliases), Confidence: -1,
+			Name: n.Name, Description: n.About, Aliases: slices.Concat(n.Aliases, n.IndividualAliases), Confidence: -1,
 		}
 		if n.Confidence != nil {
 			f.Confidence = *n.Confidence

@@ -39,6 +39,7 @@ type node struct {
 	Title       string `json:"title"`
 	Content     string `json:"content"`
 	Description string `json:"x_opencti_description"`
+	About       string `json:"description"` // of a Channel
 	Author      *ref   `json:"createdBy"`
 }
 

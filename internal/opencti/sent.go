@@ -1,9 +1,7 @@
 package opencti
 
 import (
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/matrix-connector/matrix-connector/internal/stix"
 )
@@ -71,9 +69,7 @@ func refsOf(b stix.Bundle) []stix.ID {
 // both ends trimmed.
 func sameText(a, b string) bool { return trimText(a) == trimText(b) }
 
-func trimText(s string) string {
-	return strings.TrimFunc(s, func(r rune) bool { return unicode.IsSpace(r) || r == '\ufeff' })
-}
+func trimText(s string) string { return stix.TrimText(s) }
 
 // sameTime reports whether a platform holds an instant, of which it keeps the
 // milliseconds.

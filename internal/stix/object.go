@@ -31,7 +31,9 @@ type Found struct {
 	InternalID string
 	Type       string // STIX type
 	Name       string // of a Channel or Individual
-	Aliases    []string
+	// Description is the text of a Channel.
+	Description string
+	Aliases     []string
 	// Confidence is the stored confidence, -1 where the platform shows none.
 	Confidence int
 	// Files are the names of the attached files, lower-case.

@@ -118,8 +118,26 @@ type RoomState struct {
 	Key      string
 	Revision int64
 	Landed   int64
-	// Sent is the name as it was last written to the platform; empty before.
+	// SentName is the name as it was last written to the platform; empty before.
 	SentName string
+	// SentText is the digest of the description as it was last written; empty before, and
+	// where the description is somebody else's. Text is that of the one to be written; the
+	// ledger knows it only while that is on its way.
+	SentText, Text string
+	// Old is the room that this one replaces, New the one that replaces it, where both
+	// rooms say so; nil otherwise.
+	Old, New *LinkedRoom
+	// Spaces are those that hold this room, where both say so, by their ids.
+	Spaces []LinkedRoom
+}
+
+// LinkedRoom is a room as another one that belongs to it sees it.
+type LinkedRoom struct {
+	ID   id.RoomID
+	Key  string
+	Name string
+	// Landed says that its Channel is there, so that a relation to it cannot dangle.
+	Landed bool
 }
 
 // Author is a sender with what the ledger decided about it.
