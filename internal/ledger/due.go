@@ -241,6 +241,11 @@ func (k *picker) coming(ctx context.Context, room int64, event id.EventID) (bool
 // Gaps or Targets may have more to give; zero when only a change can bring more.
 func (l *Ledger) NextDue(ctx context.Context) (time.Time, error) {
 	now := l.now()
+	if before := l.latest.Swap(now); now < before-setBack.Milliseconds() {
+		if err := l.straighten(ctx); err != nil {
+			return time.Time{}, err
+		}
+	}
 	var next sql.NullInt64
 	err := l.queryRow(ctx, `SELECT min(t) FROM (
 		SELECT min(due_at) AS t FROM ledger_room WHERE state = 'due' AND due_at > ?1

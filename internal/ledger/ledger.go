@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.mau.fi/util/dbutil"
@@ -64,6 +65,8 @@ type Ledger struct {
 
 	mu      sync.Mutex
 	changed chan struct{} // closed by the next change
+
+	latest atomic.Int64 // the latest present that NextDue has met; see straighten
 
 	tally tally
 }

@@ -16,6 +16,9 @@ import (
 // dead("room_rule"), and when the start date moved back history is opened again.
 func (l *Ledger) Reconsider(ctx context.Context) error {
 	return l.do(ctx, "reconsider", func(ctx context.Context) error {
+		if err := l.straighten(ctx); err != nil {
+			return err
+		}
 		rooms, err := l.readRooms(ctx, "1 ORDER BY r.id")
 		if err != nil {
 			return err
