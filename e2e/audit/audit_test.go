@@ -117,7 +117,7 @@ func TestALedgerIsReadFromACopy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close() // open while it is read: what counts stands in the log yet
+	defer func() { _ = db.Close() }() // open while it is read: what counts stands in the log yet
 	for _, statement := range []string{
 		"CREATE TABLE ledger_state (token, sink, start)", "INSERT INTO ledger_state VALUES ('s7', 'opencti x', 1000)",
 		"CREATE TABLE ledger_room (id, room)", "INSERT INTO ledger_room VALUES (1, '!room:example.test')",

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -46,13 +47,13 @@ func pave(t *testing.T, s *scene.Scene) roads {
 type weather map[string]parts.Fault
 
 func (w weather) String() string {
-	text := ""
+	var all []string
 	for _, peer := range peers {
 		if f, ok := w[peer]; ok {
-			text += fmt.Sprintf("%s %s, ", peer, f)
+			all = append(all, peer+" "+string(f))
 		}
 	}
-	return text[:len(text)-2]
+	return strings.Join(all, ", ")
 }
 
 // alone are all weathers in which one road is bad, together some in which all are.

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -121,7 +122,7 @@ func (c *crowd) talks() {
 		c.alice.Invites(fresh, c.s.Bot)
 		c.alice.Says(fresh, fmt.Sprintf("The first line of side room %d", n))
 	case n%9 == 0:
-		person.Sends(room, people.Document(fmt.Sprintf("attachment-number-%d.pdf", n), fmt.Sprint(n)), "")
+		person.Sends(room, people.Document(fmt.Sprintf("attachment-number-%d.pdf", n), strconv.Itoa(n)), "")
 	case n%7 == 0:
 		said := c.s.Town.Said()
 		target := said[c.chance.IntN(len(said))]
