@@ -56,6 +56,10 @@ func (r *recorder) reconsiderRoom(ctx context.Context, room *roomRow) error {
 	if err != nil {
 		return fmt.Errorf("lift room rule: %w", err)
 	}
+	// A key that came meanwhile opened what was not to be read: worth another attempt.
+	if _, err := r.run(ctx, "UPDATE ledger_event SET waiting = 1 WHERE room = ? AND "+retryable, room.id); err != nil {
+		return fmt.Errorf("retry events of the room: %w", err)
+	}
 	// A room may have been skipped for one reason after another.
 	var reasons []string
 	err = r.each(ctx, func(row dbutil.Scannable) error {

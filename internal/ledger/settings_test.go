@@ -190,6 +190,34 @@ func TestARoomThatWasSkippedForOneReasonAfterAnotherIsTakenInAsAWhole(t *testing
 	}
 }
 
+// An event waited for its key when its room was left out; the key came, and opened what was not
+// to be read. It is not forgotten when the rule goes.
+func TestAKeyThatCameWhileItsRoomWasLeftOutCountsAfterwards(t *testing.T) {
+	for name, sees := range map[string]bool{"and was tried": true, "and was not": false} {
+		t.Run(name, func(t *testing.T) {
+			d := open(t)
+			b := quietBatch()
+			d.record(b)
+			d.restart(quiet)
+			d.record(timeline.Batch{Keys: []timeline.KeyRef{{Room: room, Session: b.Undecrypted[0].Session}}})
+			opened := message(3, alice, "three")
+			if sees {
+				d.record(timeline.Batch{Events: []timeline.Event{opened}, Retried: []timeline.Retried{{Room: room, ID: opened.ID, Readable: true}}})
+			}
+			d.restart(loud)
+			waiting, err := d.Waiting(t.Context(), 10)
+			if err != nil || len(waiting) != 1 || waiting[0].Event.ID != opened.ID {
+				t.Fatalf("for an attempt wait %v, %v", waiting, err)
+			}
+			d.record(timeline.Batch{Events: []timeline.Event{opened}, Retried: []timeline.Retried{{Room: room, ID: opened.ID, Readable: true}}})
+			d.now = d.now.Add(time.Hour)
+			if got := texts(d.deliver()); !slices.Contains(got, "three") {
+				t.Errorf("delivered %q", got)
+			}
+		})
+	}
+}
+
 func TestARoomThatIsExcludedLaterSendsNothingMore(t *testing.T) {
 	d := open(t)
 	b := quietBatch()

@@ -28,8 +28,8 @@ type RoomCount struct {
 }
 
 // causeGroup is the cause of an undecrypted event without what differs from one to the
-// next, such as times.
-const causeGroup = "CASE WHEN cause LIKE 'failed olm message%' THEN 'failed_olm' ELSE cause END"
+// next, such as times and event ids.
+const causeGroup = "CASE WHEN cause LIKE 'failed olm message%' THEN 'failed_olm' WHEN cause LIKE 'copy of $%' THEN '' ELSE cause END"
 
 // UndecryptedGroups counts what cannot be read, by reason and probable cause, largest first,
 // with up to rooms rooms of each.

@@ -33,7 +33,7 @@ func TestWhatCannotBeReadIsCountedByReasonCauseAndRoom(t *testing.T) {
 		misses("!b:example.org", "$2", "s2", timeline.ReasonNoSession, "failed olm message of the sender at 2026-01-02T00:00:00Z: not_decrypted", at.Add(time.Hour)),
 		misses("!b:example.org", "$3", "s2", timeline.ReasonNoSession, "failed olm message of the sender at 2026-01-02T00:00:00Z: not_decrypted", at.Add(2*time.Hour)),
 		misses("!a:example.org", "$4", "s3", timeline.ReasonWithheld, "m.unverified", at),
-		misses("!a:example.org", "$5", "s4", timeline.ReasonReplay, "", at),
+		misses("!a:example.org", "$5", "s4", timeline.ReasonReplay, "copy of $1", at),
 	}})
 	got, err := s.UndecryptedGroups(t.Context(), 1)
 	if err != nil {

@@ -312,9 +312,11 @@ func (a *Account) withheldInBundle(ctx context.Context, b bundle, list []json.Ra
 			if json.Unmarshal(raw, &w) != nil || w.RoomID != b.room || w.SessionID == "" || len(w.SessionID) > maxID || knownCodes[w.Code] == "" {
 				continue
 			}
-			if old, err := readable(m.guard.storedSession(ctx, w.RoomID, w.SessionID)); err != nil {
+			old, _, err := m.guard.storedSession(ctx, w.RoomID, w.SessionID)
+			if old, err = readable(old, err); err != nil {
 				return err
-			} else if old == nil {
+			}
+			if old == nil {
 				batch.Keys = append(batch.Keys, timeline.KeyRef{Room: w.RoomID, Session: w.SessionID, Withheld: knownCodes[w.Code]})
 			}
 		}

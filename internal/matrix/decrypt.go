@@ -2,6 +2,7 @@ package matrix
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -155,7 +156,7 @@ func (a *Account) decrypt(ctx context.Context, m *machine, out *timeline.Event, 
 		}},
 	}
 	calls := callsOf(ctx)
-	calls.session, m.speaker = nil, ""
+	calls.session, calls.sender, calls.taken, m.speaker = nil, e.Sender, "", ""
 	plain, err := m.olm.DecryptMegolmEvent(ctx, evt)
 	if broken := calls.err(); broken != nil {
 		return nil, broken
@@ -165,6 +166,14 @@ func (a *Account) decrypt(ctx context.Context, m *machine, out *timeline.Event, 
 	}
 	if err != nil {
 		no.Reason, no.Cause = undecrypted(err)
+		if errors.Is(err, olm.ErrBadMAC) && calls.session != nil {
+			if err := m.guard.blame(ctx, calls.session, calls.beside, []byte(body)); err != nil {
+				return nil, err
+			}
+		}
+		if no.Reason == timeline.ReasonReplay && calls.taken != "" {
+			no.Cause = "copy of " + calls.taken.String()
+		}
 		if no.Reason == timeline.ReasonNoSession {
 			if no.Cause, err = a.failedOlmOf(ctx, e.Sender); err != nil {
 				return nil, err
@@ -196,6 +205,7 @@ func undecrypted(err error) (timeline.UndecryptedReason, string) {
 	}
 	_, syntax := errors.AsType[*json.SyntaxError](err)
 	_, shape := errors.AsType[*json.UnmarshalTypeError](err)
+	_, base := errors.AsType[base64.CorruptInputError](err)
 	switch {
 	case errors.Is(err, crypto.ErrGroupSessionWithheld):
 		return timeline.ReasonWithheld, ""
@@ -209,8 +219,11 @@ func undecrypted(err error) (timeline.UndecryptedReason, string) {
 		return timeline.ReasonWrongRoom, ""
 	case errors.Is(err, crypto.ErrUnsupportedAlgorithm):
 		return timeline.ReasonAlgorithm, ""
-	case errors.Is(err, crypto.ErrCorruptedMegolmPayload), errors.Is(err, crypto.ErrIncorrectEncryptedContentType), syntax, shape:
+	case errors.Is(err, crypto.ErrCorruptedMegolmPayload), errors.Is(err, crypto.ErrIncorrectEncryptedContentType), syntax, shape, base,
+		errors.Is(err, olm.ErrBadMessageFormat), errors.Is(err, olm.ErrWrongProtocolVersion):
 		return timeline.ReasonMalformed, ""
+	case errors.Is(err, olm.ErrBadSignature):
+		return timeline.ReasonMalformed, "not signed by the owner of its session"
 	}
 	return timeline.ReasonBadMAC, ""
 }
@@ -222,7 +235,7 @@ func megolmTrust(plain *event.Event, session *crypto.InboundGroupSession) timeli
 	if session == nil {
 		return timeline.TrustUnknown
 	}
-	if k := session.KeySource; k == id.KeySourceBackup || k == id.KeySourceImport || k == id.KeySourceForward {
+	if k := session.KeySource; k == id.KeySourceBackup || k == id.KeySourceImport || k == id.KeySourceForward || k == keySourceDoubted {
 		return timeline.TrustBackup
 	}
 	if session.SourceUser != "" && session.SourceUser != plain.Sender {

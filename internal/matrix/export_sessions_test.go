@@ -13,10 +13,11 @@ type SessionCache struct{ cache sessionCache }
 
 // Keep is keep.
 func (c *SessionCache) Keep(room id.RoomID, session id.SessionID, s *crypto.InboundGroupSession) {
-	c.cache.keep(room, session, s)
+	c.cache.keep(room, session, s, false)
 }
 
 // Get is get.
 func (c *SessionCache) Get(room id.RoomID, session id.SessionID) *crypto.InboundGroupSession {
-	return c.cache.get(room, session)
+	s, _ := c.cache.get(room, session)
+	return s
 }

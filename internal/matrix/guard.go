@@ -24,8 +24,13 @@ type storeCalls struct {
 	// Of the to-device message in hand: whether its hash was looked up (an Olm
 	// decryption was tried), was known (a repeat), was stored (it decrypted).
 	looked, repeated, stored bool
-	// session is the Megolm session that was read last.
+	// session is the Megolm session that was read last, beside whether its row stands beside
+	// another room's.
 	session *crypto.InboundGroupSession
+	beside  bool
+	// sender is whose event is being decrypted, and taken the event that has its message index.
+	sender id.UserID
+	taken  id.EventID
 }
 
 type storeCallsKey struct{}
@@ -112,9 +117,9 @@ func (g *guard) PutGroupSession(ctx context.Context, s *crypto.InboundGroupSessi
 	if err != nil {
 		return noted(ctx, "read group session", err)
 	}
-	at := g.SQLCryptoStore
+	at, space := g.SQLCryptoStore, indexSpace(s, false)
 	if old != nil && room != s.RoomID {
-		at = g.beside(s.RoomID)
+		at, space = g.beside(s.RoomID), indexSpace(s, true)
 		if old, err = readable(at.GetGroupSession(ctx, s.RoomID, s.ID())); err != nil {
 			return noted(ctx, "read group session", err)
 		}
@@ -125,7 +130,13 @@ func (g *guard) PutGroupSession(ctx context.Context, s *crypto.InboundGroupSessi
 			return err
 		}
 	}
-	kept, refused := weigh(old, s, vouched)
+	proven := int64(-1)
+	if old != nil && old.KeySource != id.KeySourceDirect {
+		if proven, err = g.provenFrom(ctx, space, 0); err != nil {
+			return noted(ctx, "look for a proof of the session", err)
+		}
+	}
+	kept, refused := weigh(old, s, vouched, proven)
 	if refused != "" {
 		g.log.WarnContext(ctx, "megolm session refused", slog.String("reason", refused),
 			slog.String("room_id", s.RoomID.String()), slog.String("session_id", s.ID().String()),
@@ -175,25 +186,28 @@ func (g *guard) GetGroupSession(ctx context.Context, room id.RoomID, session id.
 	if g.taking {
 		return nil, nil
 	}
-	s, err := g.sessions.get(room, session), error(nil)
+	s, beside := g.sessions.get(room, session)
+	var err error
 	if s == nil {
-		if s, err = g.storedSession(ctx, room, session); s != nil && err == nil {
-			g.sessions.keep(room, session, s)
+		if s, beside, err = g.storedSession(ctx, room, session); s != nil && err == nil {
+			g.sessions.keep(room, session, s, beside)
 		}
 	}
 	if c := callsOf(ctx); c != nil {
-		c.session = s
+		c.session, c.beside = s, beside
 	}
 	return note(ctx, "get group session", s, err)
 }
 
-// storedSession reads a session from the database, whichever room took it first.
-func (g *guard) storedSession(ctx context.Context, room id.RoomID, session id.SessionID) (*crypto.InboundGroupSession, error) {
-	s, err := g.SQLCryptoStore.GetGroupSession(ctx, room, session)
+// storedSession reads a session from the database, whichever room took it first; beside tells
+// that another one did.
+func (g *guard) storedSession(ctx context.Context, room id.RoomID, session id.SessionID) (s *crypto.InboundGroupSession, beside bool, err error) {
+	s, err = g.SQLCryptoStore.GetGroupSession(ctx, room, session)
 	if s == nil && err == nil {
 		s, err = g.beside(room).GetGroupSession(ctx, room, session)
+		beside = s != nil
 	}
-	return s, err
+	return s, beside, err
 }
 
 func (g *guard) GetOlmHash(ctx context.Context, hash [32]byte) (time.Time, error) {

@@ -161,14 +161,18 @@ func (d *den) lateKey() (first id.EventID, in *crypto.InboundGroupSession) {
 
 // bogusRatchet is a session under its own id with another ratchet. The export format is
 // version, index, ratchet, and the Ed25519 key of which the session's id is made: everybody
-// in the room knows that.
-func bogusRatchet(t *testing.T, export string) string {
+// in the room knows that. The ratchet's first bytes up to from stay the owner's.
+func bogusRatchet(t *testing.T, export string, from ...int) string {
 	t.Helper()
 	raw, err := base64.RawStdEncoding.DecodeString(export)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := 5; i < 5+128; i++ {
+	first := 5
+	if len(from) > 0 {
+		first += from[0]
+	}
+	for i := first; i < 5+128; i++ {
 		raw[i] ^= 0x5a
 	}
 	return base64.RawStdEncoding.EncodeToString(raw)

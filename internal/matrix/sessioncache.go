@@ -31,25 +31,27 @@ type sessionPlace struct {
 type keptSession struct {
 	place   sessionPlace
 	session *crypto.InboundGroupSession
+	beside  bool // its row stands beside another room's
 }
 
 // get gives nil for a session that is not kept.
-func (c *sessionCache) get(room id.RoomID, session id.SessionID) *crypto.InboundGroupSession {
+func (c *sessionCache) get(room id.RoomID, session id.SessionID) (s *crypto.InboundGroupSession, beside bool) {
 	at := c.by[sessionPlace{room, session}]
 	if at == nil {
-		return nil
+		return nil, false
 	}
 	c.order.MoveToFront(at)
-	return at.Value.(*keptSession).session //nolint:forcetypeassert // it holds nothing else
+	kept := at.Value.(*keptSession) //nolint:forcetypeassert // it holds nothing else
+	return kept.session, kept.beside
 }
 
-func (c *sessionCache) keep(room id.RoomID, session id.SessionID, s *crypto.InboundGroupSession) {
+func (c *sessionCache) keep(room id.RoomID, session id.SessionID, s *crypto.InboundGroupSession, beside bool) {
 	c.drop(room, session)
 	if c.by == nil {
 		c.by = map[sessionPlace]*list.Element{}
 	}
 	place := sessionPlace{room, session}
-	c.by[place] = c.order.PushFront(&keptSession{place, s})
+	c.by[place] = c.order.PushFront(&keptSession{place, s, beside})
 	if last := c.order.Back(); c.order.Len() > maxSessions {
 		c.remove(last)
 	}

@@ -18,10 +18,10 @@ type sessionRow struct {
 }
 
 // sessionRows lists the account's sessions, those that stand beside another room's as
-// well. The rest of the query comes after its WHERE.
+// well, but none that has proven to be wrong. The rest of the query comes after its WHERE.
 func (a *Account) sessionRows(ctx context.Context, rest string, args ...any) (list []sessionRow, err error) {
 	rows, err := a.store.DB().Query(ctx, `SELECT account_id, room_id, session_id, session FROM crypto_megolm_inbound_session
-		WHERE session IS NOT NULL AND (account_id=$1 OR substr(account_id, 1, length($1)+1)=$1||' ') `+rest, append([]any{a.self().User}, args...)...)
+		WHERE session IS NOT NULL AND key_source<>'`+string(keySourceDoubted)+`' AND (account_id=$1 OR substr(account_id, 1, length($1)+1)=$1||' ') `+rest, append([]any{a.self().User}, args...)...)
 	if err != nil {
 		return nil, fmt.Errorf("read sessions: %w", err)
 	}

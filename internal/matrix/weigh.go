@@ -20,12 +20,17 @@ const (
 //   - What comes by m.room_key is the owner's own word: its session key is signed with
 //     the key that the session is named after (Matrix C-S API, "m.megolm.v1.aes-sha2"),
 //     so its ratchet is genuine whoever hands it over. It replaces a ratchet that does not
-//     agree with it. Nothing else is signed: backups, files, bundles and forwarded keys are
-//     as good as who made them, and never replace a ratchet that they do not agree with.
+//     agree with it, and nothing else replaces it. Nothing else is signed: backups, files,
+//     bundles and forwarded keys are as good as who made them.
+//   - What has opened a message is right from there on (proven: the lowest such index, -1 for
+//     none), and no copy that does not agree with that replaces it. In front of it, an
+//     operator's file counts for more than what somebody handed over, that for more than the
+//     backup, into which its homeserver can put what it likes, and anything for more than what
+//     has proven to be wrong.
 //   - Two ratchets agree when they give the same key at the later of their first indexes.
 //   - Of ratchets that agree the one with the earlier first index is kept.
 //   - Who shared a session first by m.room_key stays its owner, whoever sends a copy later.
-func weigh(old, fresh *crypto.InboundGroupSession, vouched bool) (keep *crypto.InboundGroupSession, refused string) {
+func weigh(old, fresh *crypto.InboundGroupSession, vouched bool, proven int64) (keep *crypto.InboundGroupSession, refused string) {
 	direct := fresh.KeySource == id.KeySourceDirect
 	switch {
 	case old == nil && fresh.KeySource == id.KeySourceForward && !vouched:
@@ -34,6 +39,10 @@ func weigh(old, fresh *crypto.InboundGroupSession, vouched bool) (keep *crypto.I
 		return fresh, ""
 	case !sameRatchet(old, fresh):
 		if direct && old.KeySource != id.KeySourceDirect {
+			return fresh, ""
+		}
+		counts := sourceRank[fresh.KeySource] > sourceRank[old.KeySource] && (vouched || fresh.KeySource != id.KeySourceForward)
+		if counts && (proven < 0 || agree(old, fresh, uint32(proven))) {
 			return fresh, ""
 		}
 		return nil, refusedRatchet
@@ -61,10 +70,17 @@ func weigh(old, fresh *crypto.InboundGroupSession, vouched bool) (keep *crypto.I
 	return &kept, ""
 }
 
+// sourceRank is how much a copy counts that nobody has signed, by where it comes from.
+var sourceRank = map[id.KeySource]int{keySourceDoubted: 0, id.KeySourceBackup: 1, id.KeySourceForward: 2, id.KeySourceImport: 3, id.KeySourceDirect: 4}
+
 // sameRatchet reports whether two sessions give the same key at the later of their
 // first indexes, so that one is an earlier or later copy of the other.
 func sameRatchet(a, b *crypto.InboundGroupSession) bool {
-	at := max(a.Internal.FirstKnownIndex(), b.Internal.FirstKnownIndex())
+	return agree(a, b, max(a.Internal.FirstKnownIndex(), b.Internal.FirstKnownIndex()))
+}
+
+// agree reports whether two sessions give the same key at an index.
+func agree(a, b *crypto.InboundGroupSession, at uint32) bool {
 	x, errX := a.Internal.Export(at)
 	y, errY := b.Internal.Export(at)
 	return errX == nil && errY == nil && bytes.Equal(x, y)

@@ -35,7 +35,7 @@ var explanations = map[string]explanation{
 	"event no_session":    {"the key has not come", cureKey},
 	"event withheld":      {"the sender's client refuses to share the key", "let the sender's client trust the bot's device: clients may keep keys from devices that are not verified"},
 	"event unknown_index": {"the key starts later than the message", "sent before the bot was in the room or its device was known; " + cureSender},
-	"event bad_mac":       {"the key does not fit: damage, or a wrong one", cureSender},
+	"event bad_mac":       {"the key proved to be wrong; a genuine one is looked for", cureSender},
 	"event replay":        {"repeats of what was read before under another id", "none: it is ignored on purpose, as a copy proves nothing"},
 	"event wrong_room":    {"encrypted for another room", "none: it is ignored on purpose; tell whoever looks after the homeserver"},
 	"event algorithm":     {"of an encryption that is not known", "let the sender use another client, or upgrade this connector"},

@@ -79,11 +79,11 @@ const (
 	ReasonNoSession    UndecryptedReason = "no_session"    // the room key has not been received
 	ReasonWithheld     UndecryptedReason = "withheld"      // the sender refused the key; see Cause for the code
 	ReasonUnknownIndex UndecryptedReason = "unknown_index" // the key starts later than the message
-	ReasonBadMAC       UndecryptedReason = "bad_mac"       // wrong ratchet, or damage
-	ReasonReplay       UndecryptedReason = "replay"        // an index used twice: never tried again
+	ReasonBadMAC       UndecryptedReason = "bad_mac"       // the key proved to be wrong, and was set aside
+	ReasonReplay       UndecryptedReason = "replay"        // an index used twice, see Cause for the event that has it: never tried again
 	ReasonWrongRoom    UndecryptedReason = "wrong_room"    // payload belongs to another room: never tried again
 	ReasonAlgorithm    UndecryptedReason = "algorithm"     // unsupported algorithm: never tried again
-	ReasonMalformed    UndecryptedReason = "malformed"     // not an m.room.encrypted content, or a corrupt payload
+	ReasonMalformed    UndecryptedReason = "malformed"     // not an m.room.encrypted content, forged or damaged, or a corrupt payload
 )
 
 // Retryable reports whether a later key can make the event readable.
