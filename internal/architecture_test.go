@@ -48,7 +48,7 @@ var ours = map[string][]string{
 var homes = map[string][]string{
 	"maunium.net/go/mautrix": {"matrix", "matrix/matrixtest"},
 	// The typed identifiers are words that all speak who speak of rooms and people.
-	"maunium.net/go/mautrix/id":                    {"matrix", "matrix/matrixtest", "timeline", "ledger", "mapping", "config", "connector", "check", "sas"},
+	"maunium.net/go/mautrix/id":                    {"matrix", "matrix/matrixtest", "timeline", "ledger", "mapping", "config", "connector", "check", "sas", "cli"},
 	"maunium.net/go/mautrix/event":                 {"matrix", "matrix/matrixtest", "timeline"},
 	"go.mau.fi/util/dbutil":                        {"store", "ledger", "matrix", "request"},
 	"modernc.org/sqlite":                           {"store"},

@@ -38,6 +38,7 @@ type grammar struct {
 	Keys       keysCommand     `cmd:""`
 	Login      loginCommand    `cmd:""`
 	Missing    missingCommand  `cmd:""`
+	Requeue    requeueCommand  `cmd:""`
 	Rooms      roomsCommand    `cmd:""`
 	Status     statusCommand   `cmd:""`
 	Verify     verifyCommand   `cmd:""`
@@ -95,6 +96,8 @@ func Main(ctx context.Context, args, environ []string, stdin io.Reader, stdout, 
 		return g.Login.run(ctx, in)
 	case "missing":
 		return g.Missing.run(ctx, in)
+	case "requeue":
+		return g.Requeue.run(ctx, in)
 	case "rooms":
 		return g.Rooms.run(ctx, in)
 	case "status":

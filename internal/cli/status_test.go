@@ -3,6 +3,7 @@ package cli_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/matrix-connector/matrix-connector/internal/connector"
 	"github.com/matrix-connector/matrix-connector/internal/control"
 	"github.com/matrix-connector/matrix-connector/internal/ledger"
+	"github.com/matrix-connector/matrix-connector/internal/request"
 	"github.com/matrix-connector/matrix-connector/internal/status"
 	"github.com/matrix-connector/matrix-connector/internal/store"
 	"github.com/matrix-connector/matrix-connector/internal/timeline"
@@ -270,5 +272,68 @@ event undecrypted: the sender has blocked the bot's device (withheld, m.blacklis
 	}
 	if _, stderr, code := ask(t, "missing", "--room", "nowhere"); code != 1 || !strings.Contains(stderr, `the bot has seen no room "nowhere"`) {
 		t.Errorf("code %d: %s", code, stderr)
+	}
+}
+
+func TestRequeueWithoutAConnectorIsForItsNextStart(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	path := filepath.Join(dir, "store")
+	func() {
+		s, err := store.Open(t.Context(), store.Config{Path: path, Key: []byte("a long key for tests")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close() //nolint:errcheck // what was recorded is committed
+		l := ledger.New(ledger.Config{Store: s, Clock: func() time.Time { return said }})
+		if err := errors.Join(l.Open(t.Context()), request.New(s, nil).Open(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+	}()
+	remember(
+		t, path,
+		timeline.Room{ID: "!ops:example.org", Name: "Ops", Alias: "#ops:example.org", Membership: timeline.MembershipJoin},
+		timeline.Room{ID: "!hr:example.org", Name: "HR", Alias: "#hr:example.org", Membership: timeline.MembershipJoin},
+	)
+	kill(t, path, "!ops:example.org", "$a", "refused: UNSUPPORTED_ERROR")
+	kill(t, path, "!hr:example.org", "$b", "unconfirmed")
+	if text, _, _ := ask(t, "missing"); !strings.Contains(text, "post dead: refused by the platform (UNSUPPORTED_ERROR) (refused: UNSUPPORTED_ERROR)\n    cure: cure the cause, then run matrix-connector requeue --reason refused\n") {
+		t.Errorf("the cure of a dead message is not said:\n%s", text)
+	}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--room", "HR", "--reason", "refused"}, "Nothing was found to be tried once more.\n"},
+		{[]string{"--reason", "refused"}, "Tried once more: 1 message.\n"},
+		{[]string{"--all"}, "Tried once more: 1 message.\n"},
+		{[]string{"--all"}, "Nothing was found to be tried once more.\n"},
+	} {
+		if text, stderr, code := ask(t, append([]string{"requeue"}, c.args...)...); text != c.want || stderr != "" || code != 0 {
+			t.Errorf("%v: code %d, %s%s", c.args, code, text, stderr)
+		}
+	}
+	for _, args := range [][]string{{}, {"--all", "--room", "HR"}} {
+		if _, stderr, code := ask(t, append([]string{"requeue"}, args...)...); code != 2 || !strings.Contains(stderr, "it is not said what to try once more") {
+			t.Errorf("%v: code %d, %s", args, code, stderr)
+		}
+	}
+	if text, _, _ := ask(t, "missing"); text != "Nothing is missing.\n" {
+		t.Errorf("afterwards: %s", text)
+	}
+}
+
+// kill gives a message up.
+func kill(t *testing.T, path string, room id.RoomID, event id.EventID, reason string) {
+	t.Helper()
+	s, err := store.Open(t.Context(), store.Config{Path: path, Key: []byte("a long key for tests")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close() //nolint:errcheck // what was recorded is committed
+	l := ledger.New(ledger.Config{Store: s, Clock: func() time.Time { return said }})
+	err = errors.Join(l.Open(t.Context()), l.Kill(t.Context(), ledger.Ref{Kind: ledger.KindPost, Room: room, Event: event}, reason))
+	if err != nil {
+		t.Fatal(err)
 	}
 }

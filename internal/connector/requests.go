@@ -90,7 +90,7 @@ func (c *Connector) requestLoop() *loop {
 		return errors.Join(f.sweep(ctx, open), b.sweep(ctx, open))
 	}
 	q := &requests{table: c.requests, log: c.log, sweep: sweep, carriers: map[request.Kind]carrier{
-		request.KindKeys: c.carryKeys, request.KindVerify: f.carry, request.KindBackfill: b.carry,
+		request.KindKeys: c.carryKeys, request.KindRequeue: c.carryRequeue, request.KindVerify: f.carry, request.KindBackfill: b.carry,
 	}}
 	l := c.loop("request", func(ctx context.Context) (bool, error) { return f.turn(ctx, q.turn) })
 	l.wake, l.calm = func() <-chan struct{} { return c.asked }, 0

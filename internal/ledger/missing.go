@@ -18,7 +18,7 @@ type Missing struct {
 	State  string // that of its row; "blocked" for a post that waits for a dead room or author
 	Room   id.RoomID
 	Event  id.EventID
-	Index  int // of an attachment
+	Index  int // of an attachment; the row of a gap
 	User   id.UserID
 	Reason string
 	Cause  string    // see [causeGroup]
@@ -68,12 +68,12 @@ var missingKinds = []missingKind{
 		reason: "CASE WHEN " + roomDead + " THEN 'room_dead' ELSE 'author_dead' END", event: "x.event", user: "a.user", sent: postSent,
 	},
 	{what: "attachment", from: fromAttachment, where: "x.state IN ('refused', 'lost')", event: "p.event", index: "x.idx", user: "a.user", sent: "x.sent"},
-	{what: "gap", from: "ledger_gap" + fromRoomX, where: "x.state = 'lost'", event: "x.until", sent: "x.opened"},
+	{what: "gap", from: "ledger_gap" + fromRoomX, where: "x.state = 'lost'", event: "x.until", index: "x.id", sent: "x.opened"},
 	{what: "target", from: "ledger_target" + fromRoomX, where: "x.state = 'missing'", event: "x.event", key: "x.room"},
 	{what: "post", from: fromPost, where: "x.state = 'due' AND NOT " + someDead, event: "x.event", user: "a.user", sent: postSent, waiting: true},
 	{what: "post", from: fromPost, where: "x.state = 'sent'", event: "x.event", user: "a.user", sent: postSent, waiting: true},
 	{what: "attachment", from: fromAttachment, where: "x.state IN ('wanted', 'fetched')", event: "p.event", index: "x.idx", user: "a.user", sent: "x.sent", waiting: true},
-	{what: "gap", from: "ledger_gap" + fromRoomX, where: "x.state = 'open'", event: "x.until", sent: "x.opened", waiting: true},
+	{what: "gap", from: "ledger_gap" + fromRoomX, where: "x.state = 'open'", event: "x.until", index: "x.id", sent: "x.opened", waiting: true},
 	{what: "target", from: "ledger_target" + fromRoomX, where: "x.state = 'wanted'", event: "x.event", key: "x.room", waiting: true},
 }
 

@@ -195,14 +195,21 @@ func (l *Ledger) Requeue(ctx context.Context, r Ref) error {
 		if r.Kind == KindAttachment {
 			return l.requeueAttachment(ctx, r)
 		}
-		row, err := l.find(ctx, r)
-		if err != nil {
-			return err
-		}
-		if row.state != StateDead {
-			return fmt.Errorf("from %s: %w", row.state, ErrTransition)
-		}
-		_, err = l.run(ctx, "UPDATE "+row.table+" SET state = 'due', due_at = 0, attempts = 0, lapses = 0, class = '', reason = '' WHERE id = ?", row.id)
-		return err
+		return l.requeueRow(ctx, r)
 	})
+}
+
+// requeueRow makes a dead row due. What was deleted on the platform is made there anew, as
+// what never landed.
+func (l *Ledger) requeueRow(ctx context.Context, r Ref) error {
+	row, err := l.find(ctx, r)
+	if err != nil {
+		return err
+	}
+	if row.state != StateDead {
+		return fmt.Errorf("from %s: %w", row.state, ErrTransition)
+	}
+	_, err = l.run(ctx, "UPDATE "+row.table+` SET state = 'due', due_at = 0, attempts = 0, lapses = 0, class = '',
+		landed = CASE reason WHEN ? THEN 0 ELSE landed END, reason = '' WHERE id = ?`, deletedThere, row.id)
+	return err
 }

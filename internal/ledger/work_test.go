@@ -111,7 +111,7 @@ func TestEverythingThatIsNotThereIsListedWithItsReason(t *testing.T) {
 		{What: "post", State: "blocked", Room: room, Event: eventID(3), User: alice, Reason: "room_dead", Sent: sent(3)},
 		{What: "post", State: "blocked", Room: room, Event: eventID(4), User: bob, Reason: "room_dead", Sent: sent(4)},
 		{What: "attachment", State: "lost", Room: room, Event: eventID(3), User: alice, Reason: "not_found", Sent: sent(3)},
-		{What: "gap", State: "lost", Room: room, Event: "$n", Reason: "not_found", Sent: noon},
+		{What: "gap", State: "lost", Room: room, Event: "$n", Index: 1, Reason: "not_found", Sent: noon},
 		{What: "target", State: "missing", Room: room, Event: "$gone", Reason: "forbidden"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -8,10 +8,11 @@ func Explain(what, state, reason string) (says, cure string) {
 	head, detail, _ := strings.Cut(reason, ": ")
 	for _, key := range []string{what + " " + reason, what + " " + head, what + " " + state} {
 		if e, ok := explanations[key]; ok {
+			cure = strings.ReplaceAll(e.cure, "REASON", Plain(head, 80))
 			if detail != "" && !strings.Contains(key, ": ") {
-				return e.says + " (" + Plain(detail, 200) + ")", e.cure
+				return e.says + " (" + Plain(detail, 200) + ")", cure
 			}
-			return e.says, e.cure
+			return e.says, cure
 		}
 	}
 	return Plain(reason, 200), cureReport
@@ -19,14 +20,17 @@ func Explain(what, state, reason string) (says, cure string) {
 
 type explanation struct{ says, cure string }
 
+// again is the command that tries once more what has a reason, whose place REASON holds.
+const again = "matrix-connector requeue --reason REASON"
+
 // Cures that several reasons share.
 const (
-	cureReset  = "cure the cause, then reset the connector's state on the platform's page: everything is sent again, to the same ids"
+	cureRetry  = "cure the cause, then run " + again
 	cureReport = "please report it with the log lines of that time; what was received is kept"
 	cureNone   = "none needed: it is as was asked for"
 	cureSender = "ask the sender to send it again"
 	cureKey    = "read by itself once the key comes: let the sender open a Matrix client in that room, with the bot's device not blocked there"
-	cureJoin   = "the homeserver decides: let the bot into the room again, and check the room's history visibility"
+	cureJoin   = "the homeserver decides: let the bot into the room again, check the room's history visibility, then run " + again
 )
 
 // explanations by kind and reason, or else by kind and state, for reasons that carry a
@@ -51,28 +55,28 @@ var explanations = map[string]explanation{
 
 	"post room_dead":           {"held back, because the Channel of their room was given up", "cure what is said of the room"},
 	"post author_dead":         {"held back, because their author's Individual was given up", "cure what is said of the author"},
-	"post unconfirmed":         {"taken by the platform several times and never shown", "look at the workers and at the connector's works on the platform; " + cureReset},
+	"post unconfirmed":         {"taken by the platform several times and never shown", "look at the workers and at the connector's works on the platform; " + cureRetry},
 	"post room_rule":           {"of a room that is not imported any more", cureNone + "; take the room out of MATRIX_ROOMS_EXCLUDE or into MATRIX_ROOMS to import it"},
-	"post content_gone":        {"it is to be said again, and the homeserver no longer shows it", "what the platform holds of it stays; to say it again, let the bot back into the room and reset the connector's state on the platform's page"},
+	"post content_gone":        {"it is to be said again, and the homeserver no longer shows it", "what the platform holds of it stays; to say it again, let the bot back into the room, then run " + again},
 	"post nothing_to_say":      {"nothing can be made of what is stored", "none where its sender took it back; otherwise check the disk"},
-	"post refused_by_broker":   {"refused by the broker", "look at the broker's limit of a message's size; " + cureReset},
+	"post refused_by_broker":   {"refused by the broker", "look at the broker's limit of a message's size; " + cureRetry},
 	"post mapping_failed":      {"this connector failed to map them", cureReport},
-	"post refused":             {"refused by the platform", cureReset},
-	"post differs":             {"the platform holds something else than was sent", "look at the object on the platform: the user of OPENCTI_TOKEN may lack confidence or markings; " + cureReset},
-	"post deleted_on_platform": {"deleted on the platform by somebody", "none: it is left alone; reset the connector's state there to bring all back"},
-	"post dead":                {"given up", cureReset},
-	"room refused":             {"Channel refused by the platform", cureReset},
-	"room differs":             {"the platform holds another Channel than was sent", "look at the Channel on the platform: the user of OPENCTI_TOKEN may lack confidence or markings; " + cureReset},
+	"post refused":             {"refused by the platform", cureRetry},
+	"post differs":             {"the platform holds something else than was sent", "look at the object on the platform: the user of OPENCTI_TOKEN may lack confidence or markings; " + cureRetry},
+	"post deleted_on_platform": {"deleted on the platform by somebody", "none: it is left alone; to bring it back run " + again},
+	"post dead":                {"given up", cureRetry},
+	"room refused":             {"Channel refused by the platform", cureRetry},
+	"room differs":             {"the platform holds another Channel than was sent", "look at the Channel on the platform: the user of OPENCTI_TOKEN may lack confidence or markings; " + cureRetry},
 	"room mapping_failed":      {"this connector failed to map them", cureReport},
 	"author mapping_failed":    {"this connector failed to map them", cureReport},
-	"room dead":                {"Channel given up, and with it the messages", cureReset},
-	"author refused":           {"Individual refused by the platform", cureReset},
-	"author differs":           {"the platform holds another Individual than was sent", "look at the Individual on the platform: the user of OPENCTI_TOKEN may lack confidence or markings; " + cureReset},
-	"author dead":              {"Individual given up, and with it the messages", cureReset},
+	"room dead":                {"Channel given up, and with it the messages", cureRetry},
+	"author refused":           {"Individual refused by the platform", cureRetry},
+	"author differs":           {"the platform holds another Individual than was sent", "look at the Individual on the platform: the user of OPENCTI_TOKEN may lack confidence or markings; " + cureRetry},
+	"author dead":              {"Individual given up, and with it the messages", cureRetry},
 
-	"attachment too_large":                 {"larger than is fetched", cureNone + "; raise MATRIX_ATTACHMENT_MAX_SIZE to fetch such files"},
-	"attachment media_type":                {"of a type that is not fetched", cureNone + "; add its type to MATRIX_ATTACHMENT_TYPES to fetch such files"},
-	"attachment refused_by_platform":       {"refused by the platform", "look at the platform's limits for uploads, and at the rights of the user of OPENCTI_TOKEN (KNOWLEDGE_KNUPLOAD)"},
+	"attachment too_large":                 {"larger than is fetched", cureNone + "; raise MATRIX_ATTACHMENT_MAX_SIZE to fetch such files, then run " + again},
+	"attachment media_type":                {"of a type that is not fetched", cureNone + "; add its type to MATRIX_ATTACHMENT_TYPES to fetch such files, then run " + again},
+	"attachment refused_by_platform":       {"refused by the platform", "look at the platform's limits for uploads, and at the rights of the user of OPENCTI_TOKEN (KNOWLEDGE_KNUPLOAD), then run " + again},
 	"attachment no mxc uri":                {"announced without an address", cureSender},
 	"attachment invalid mxc uri":           {"announced with an address that is none", cureSender},
 	"attachment incomplete encryption key": {"announced without its whole key", cureSender},
@@ -80,10 +84,10 @@ var explanations = map[string]explanation{
 	"attachment no_longer_in_post":         {"taken out of the message by an edit", cureNone},
 	"attachment nothing_to_say":            {"of a message that cannot be made any more", "none where its sender took it back; otherwise check the disk"},
 	"attachment deleted_on_platform":       {"of a message that was deleted on the platform", "none: it is left alone"},
-	"attachment not_found":                 {"gone from the homeserver", "ask the homeserver's administrator: it may be purged, quarantined, or on a server that is away; or " + cureSender},
-	"attachment forbidden":                 {"refused by the homeserver", "ask the homeserver's administrator whether the bot may read media"},
-	"attachment refused":                   {"refused", "ask the homeserver's administrator whether the bot may read media"},
-	"attachment remote_limit":              {"larger than the homeserver fetches from other servers", "ask the homeserver's administrator to raise its limit for remote media"},
+	"attachment not_found":                 {"gone from the homeserver", "ask the homeserver's administrator: it may be purged, quarantined, or on a server that is away; then run " + again + ", or " + cureSender},
+	"attachment forbidden":                 {"refused by the homeserver", "ask the homeserver's administrator whether the bot may read media, then run " + again},
+	"attachment refused":                   {"refused", "ask the homeserver's administrator whether the bot may read media, then run " + again},
+	"attachment remote_limit":              {"larger than the homeserver fetches from other servers", "ask the homeserver's administrator to raise its limit for remote media, then run " + again},
 	"attachment hash_mismatch":             {"not the bytes that the sender encrypted", cureSender},
 	"attachment bad_key":                   {"with a key that is none", cureSender},
 	"attachment bad_uri":                   {"with an address that is none", cureSender},
