@@ -20,7 +20,8 @@ const module = "github.com/matrix-connector/matrix-connector/internal/"
 // ours is which of our packages each package may import. Arrows point one way;
 // internal/README.md draws them.
 var ours = map[string][]string{
-	"timeline":            {},
+	"markup":              {},
+	"timeline":            {"markup"},
 	"stix":                {},
 	"crash":               {},
 	"store":               {"crash"},
@@ -33,8 +34,8 @@ var ours = map[string][]string{
 	"matrix":              {"crash", "sas", "timeline", "store"},
 	"ledger":              {"timeline", "store"},
 	"request":             {"store"},
-	"mapping":             {"timeline", "stix"},
 	"opencti":             {"crash", "stix", "opencti/graphql"},
+	"mapping":             {"markup", "timeline", "stix"},
 	"opencti/graphql":     {},
 	"directory":           {"stix"},
 	"connector":           {"config", "control", "directory", "ledger", "mapping", "matrix", "network", "opencti", "request", "sas", "stix", "store", "status", "telemetry", "timeline"},
@@ -61,7 +62,7 @@ var homes = map[string][]string{
 	"gopkg.in/yaml.v3":                             {"config"},
 	"github.com/gabriel-vasile/mimetype":           {"matrix"},
 	"github.com/google/uuid":                       {"stix", "config", "directory", "opencti", "opencti/openctitest"},
-	"golang.org/x/net/html":                        {"mapping", "timeline"},
+	"golang.org/x/net/html":                        {"markup"},
 	"golang.org/x/net/http/httpproxy":              {"network"},
 	"github.com/youmark/pkcs8":                     {"network"},
 	"golang.org/x/sync/errgroup":                   {"connector"},
@@ -77,7 +78,7 @@ var homes = map[string][]string{
 
 // pure packages give the same result for the same input: no network, no database,
 // no file, no log, no clock, no chance.
-var pure = []string{"timeline", "stix", "mapping", "sas"}
+var pure = []string{"markup", "timeline", "stix", "mapping", "sas"}
 
 // chance is what may take chances all the same: keys are made of them.
 var chance = []string{"sas"}

@@ -33,7 +33,7 @@ func (m *Mapper) Post(draft timeline.Draft) []stix.Object {
 		Category:    category,
 		Published:   sent,
 		Author:      AuthorObjectID(draft.Author),
-		Description: Inert(strings.Join(m.facts(draft), "\n")),
+		Description: Inert(strings.Join(m.facts(draft), "\n")) + otherwise(post),
 		Markings:    markingRefs(rule.Marking),
 		Labels:      labels(rule.Labels),
 	}

@@ -50,6 +50,7 @@ func (i Item) Post(e Event) (Post, bool) {
 		Kind:       i.Kind,
 		Text:       i.Text,
 		HTML:       i.HTML,
+		Body:       i.Body,
 		Reply:      i.Reply,
 		Thread:     i.Thread,
 		Files:      i.Files,

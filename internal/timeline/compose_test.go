@@ -132,9 +132,9 @@ func FuzzParse(f *testing.F) {
 // broken says what of an item is not as promised.
 func broken(item timeline.Item) string {
 	switch {
-	case len(item.Text) > timeline.MaxTextBytes || len(item.HTML) > timeline.MaxTextBytes || len(item.Geo) > timeline.MaxGeoBytes || len(item.MsgType) > timeline.MaxTypeBytes:
+	case len(item.Text) > timeline.MaxTextBytes || len(item.HTML) > timeline.MaxTextBytes || len(item.Body) > timeline.MaxTextBytes || len(item.Geo) > timeline.MaxGeoBytes || len(item.MsgType) > timeline.MaxTypeBytes:
 		return "text too long"
-	case !utf8.ValidString(item.Text) || !utf8.ValidString(item.HTML) || !utf8.ValidString(item.MsgType):
+	case !utf8.ValidString(item.Text) || !utf8.ValidString(item.HTML) || !utf8.ValidString(item.Body) || !utf8.ValidString(item.MsgType):
 		return "invalid UTF-8"
 	case len(item.Files) > timeline.MaxFiles:
 		return "too many files"

@@ -45,6 +45,7 @@ type Item struct {
 	MsgType string
 	Text    string
 	HTML    string
+	Body    string
 	Geo     string
 	Files   []File
 	Poll    *Poll

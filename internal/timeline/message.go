@@ -45,10 +45,9 @@ func readMessage(item *Item, e Event, content fields) error {
 	if item.Reply != "" || replyFallback(content) {
 		body = stripReply(body)
 	}
-	item.Text = clip(body, MaxTextBytes)
-	item.HTML = readHTML(content)
+	readWords(item, body, content)
 	if kind == KindEmote {
-		item.Text = clip("* "+speaker(e)+" "+body, MaxTextBytes)
+		item.Text = clip("* "+speaker(e)+" "+item.Text, MaxTextBytes)
 	}
 	return nil
 }
@@ -66,8 +65,7 @@ func readMedia(item *Item, content fields) {
 		if item.Reply != "" || replyFallback(content) {
 			body = stripReply(body)
 		}
-		item.Text = clip(body, MaxTextBytes)
-		item.HTML = readHTML(content)
+		readWords(item, body, content)
 	}
 	item.Files = []File{readFile(0, item.Kind, name, content)}
 }
@@ -78,21 +76,6 @@ func readSticker(item *Item, content fields) {
 	item.MsgType = event.EventSticker.Type
 	body, _ := content.text("body")
 	item.Files = []File{readFile(0, KindSticker, body, content)}
-}
-
-// readHTML is the formatted body of a content that has one, without the quote of
-// a reply.
-func readHTML(content fields) string {
-	if format, _ := content.text("format"); format != string(event.FormatHTML) {
-		return ""
-	}
-	html, _ := content.text("formatted_body")
-	if strings.HasPrefix(html, "<mx-reply>") {
-		if _, after, found := strings.Cut(html, "</mx-reply>"); found {
-			html = after
-		}
-	}
-	return clip(html, MaxTextBytes)
 }
 
 // replyFallback reports whether the content answers a message at all, thread

@@ -130,7 +130,7 @@ func TestParse(t *testing.T) {
 		{"a quote in a message that answers nothing is the sender's own", message(`{"msgtype":"m.text","body":"> quoted\n\nmine"}`), said(timeline.KindText, "m.text", "> quoted\n\nmine")},
 		{
 			"the quote in a formatted reply is dropped", message(`{"msgtype":"m.text","body":"a","format":"org.matrix.custom.html","formatted_body":"<mx-reply>q</mx-reply>a","m.relates_to":{"m.in_reply_to":{"event_id":"$other"}}}`),
-			with(said(timeline.KindText, "m.text", "a"), func(i *timeline.Item) { i.Reply, i.HTML = "$other", "a" }),
+			with(said(timeline.KindText, "m.text", "a"), func(i *timeline.Item) { i.Reply, i.HTML = "$other", "<mx-reply>q</mx-reply>a" }),
 		},
 		{
 			"an emote that answers loses the quote", message(`{"msgtype":"m.emote","body":"> <@bob:x> hi\n\nwaves","m.relates_to":{"m.in_reply_to":{"event_id":"$other"}}}`),

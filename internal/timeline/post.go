@@ -15,12 +15,15 @@ type Post struct {
 	Sent                 time.Time
 	Kind                 Kind
 	// Text is the plain text as a person would read it: body without reply
-	// fall-back, caption of a file, "* name waves" of an emote. May be empty for a
-	// file without caption.
+	// fall-back, or the HTML in plain text where that says more; caption of a file,
+	// "* name waves" of an emote. May be empty for a file without caption.
 	Text string
 	// HTML is formatted_body when format is org.matrix.custom.html; empty
 	// otherwise. Never rendered as is.
 	HTML string
+	// Body is the plain text beside an HTML that is Text and does not say all of it;
+	// empty otherwise.
+	Body string
 	// Reply and Thread are the messages this one answers and belongs to.
 	Reply, Thread id.EventID
 	Files         []File
