@@ -70,6 +70,9 @@ func (a *Account) open(ctx context.Context) error {
 	if err := a.tables(ctx); err != nil {
 		return err
 	}
+	if err := a.correctTimes(ctx); err != nil {
+		return err
+	}
 	homeserver, err := a.discover(ctx)
 	if err != nil {
 		return err
