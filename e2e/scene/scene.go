@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -254,10 +255,11 @@ func (s *Scene) Log() string {
 }
 
 // Reborn makes the connector one that has never run: with an account of its own that
-// nobody has used, another store, another registration. What was said before stays
-// said.
+// nobody has used, another store, another registration. The former store is deleted;
+// what was said before stays said.
 func (s *Scene) Reborn(name string) {
 	s.t.Helper()
+	s.must(os.RemoveAll(s.store()))
 	s.Bot = s.Town.Registers(name)
 	maps.Copy(s.Env, map[string]string{
 		"MATRIX_USER_ID": s.Bot.String(), "MATRIX_STORE_PATH": filepath.Join(s.Dir, name), "CONNECTOR_ID": uuid.NewString(),

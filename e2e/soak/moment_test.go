@@ -137,7 +137,8 @@ func moments(t *testing.T) map[string]int {
 
 // choose picks the moments to die at: in the long form the first passing of each place
 // and one of its others, in the short one some of them, from all parts.
-func choose(chance *rand.Rand, passed map[string]int) []moment {
+func choose(t *testing.T, chance *rand.Rand, passed map[string]int) []moment {
+	t.Helper()
 	var all []moment
 	for _, place := range slices.Sorted(maps.Keys(passed)) {
 		all = append(all, moment{place, 1})
@@ -147,7 +148,8 @@ func choose(chance *rand.Rand, passed map[string]int) []moment {
 	}
 	chance.Shuffle(len(all), func(i, k int) { all[i], all[k] = all[k], all[i] })
 	if *long {
-		return all
+		slices.SortFunc(all, compareMoments)
+		return shared(t, all)
 	}
 	const each = 2
 	taken := map[string]int{}
@@ -158,6 +160,20 @@ func choose(chance *rand.Rand, passed map[string]int) []moment {
 	})
 }
 
+// shared is the share of the moments that was asked for: every n-th one.
+func shared(t *testing.T, all []moment) []moment {
+	t.Helper()
+	var which, of int
+	if n, err := fmt.Sscanf(*share, "%d/%d", &which, &of); err != nil || n != 2 || which < 1 || which > of {
+		t.Fatalf("-share=%s: want such as 2/6", *share)
+	}
+	var mine []moment
+	for i := which - 1; i < len(all); i += of {
+		mine = append(mine, all[i])
+	}
+	return mine
+}
+
 func TestADeathAtAnyWriteOrCallLosesAndDoublesNothing(t *testing.T) {
 	t.Parallel()
 	chance := chance(t)
@@ -165,7 +181,7 @@ func TestADeathAtAnyWriteOrCallLosesAndDoublesNothing(t *testing.T) {
 	if t.Failed() {
 		return
 	}
-	chosen := choose(chance, passed)
+	chosen := choose(t, chance, passed)
 	t.Logf("a life passes %d places; %d deaths", len(passed), len(chosen))
 	report := newReport()
 	t.Run("deaths", func(t *testing.T) {

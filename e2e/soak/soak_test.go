@@ -16,6 +16,7 @@ import (
 var (
 	long  = flag.Bool("soak", false, "the long forms: every moment to die at, a thousand kills, every fault")
 	kills = flag.Int("kills", 0, "how many random kills; 0: 20, or 1,000 with -soak")
+	share = flag.String("share", "1/1", "which part of the moments to die at in the long form, such as 2/6")
 	seed  = flag.Uint64("seed", 0, "of what is chosen by chance; 0: another one each time")
 )
 
