@@ -24,18 +24,25 @@ import (
 // sights are states of a ledger in which a kill may hurt; each is a query that gives a
 // row while the state lasts. "any" is no state: the kill comes after a random time.
 var sights = map[string]string{
-	"a receipt is open":                          "SELECT 1 FROM ledger_receipt r WHERE EXISTS (SELECT 1 FROM ledger_post WHERE receipt = r.receipt AND state = 'sent')",
-	"a post is due":                              "SELECT 1 FROM ledger_post WHERE state = 'due'",
-	"a post has just landed":                     "SELECT 1 FROM ledger_post WHERE state = 'landed' AND landed_at > unixepoch('subsec') * 1000 - 20",
-	"a room or author is new":                    "SELECT 1 FROM ledger_room WHERE state IN ('due', 'sent') UNION ALL SELECT 1 FROM ledger_author WHERE state IN ('due', 'sent')",
-	"a file is wanted":                           "SELECT 1 FROM ledger_attachment WHERE state = 'wanted'",
-	"a file is fetched":                          "SELECT 1 FROM ledger_attachment WHERE state = 'fetched'",
-	"an event waits for its key, which is there": "SELECT 1 FROM ledger_event WHERE waiting = 1",
-	"an event cannot be read":                    "SELECT 1 FROM ledger_event WHERE state = 'undecrypted'",
-	"a gap is open":                              "SELECT 1 FROM ledger_gap WHERE state = 'open'",
-	"a target is wanted":                         "SELECT 1 FROM ledger_target WHERE state = 'wanted'",
-	"any":                                        "",
+	"a receipt is open":       "SELECT 1 FROM ledger_receipt r WHERE EXISTS (SELECT 1 FROM ledger_post WHERE receipt = r.receipt AND state = 'sent')",
+	"a post is due":           "SELECT 1 FROM ledger_post WHERE state = 'due'",
+	"a post has just landed":  "SELECT 1 FROM ledger_post WHERE state = 'landed' AND landed_at > unixepoch('subsec') * 1000 - 20",
+	"a room or author is new": "SELECT 1 FROM ledger_room WHERE state IN ('due', 'sent') UNION ALL SELECT 1 FROM ledger_author WHERE state IN ('due', 'sent')",
+	"a file is wanted":        "SELECT 1 FROM ledger_attachment WHERE state = 'wanted'",
+	"a file is fetched":       "SELECT 1 FROM ledger_attachment WHERE state = 'fetched'",
+	keyThere:                  "SELECT 1 FROM ledger_event WHERE waiting = 1",
+	dark:                      "SELECT 1 FROM ledger_event WHERE state = 'undecrypted'",
+	gapOpen:                   "SELECT 1 FROM ledger_gap WHERE state = 'open'",
+	"a target is wanted":      "SELECT 1 FROM ledger_target WHERE state = 'wanted'",
+	"any":                     "",
 }
+
+// Sights that come about only when people bring them about.
+const (
+	keyThere = "an event waits for its key, which is there"
+	dark     = "an event cannot be read"
+	gapOpen  = "a gap is open"
+)
 
 // watch looks at a ledger while the connector works on it.
 type watch struct{ db *sql.DB }
@@ -134,6 +141,25 @@ func (c *crowd) talks() {
 	}
 }
 
+// provokes brings about what a sight wants.
+func (c *crowd) provokes(t *testing.T, w *watch, sight string) {
+	t.Helper()
+	switch sight {
+	case keyThere, dark:
+		c.withheld = append(c.withheld, c.alice.SaysWithoutKey(c.rooms[1], c.s.Bot, fmt.Sprintf("A line after line %d whose key comes late", c.lines)))
+		if sight == keyThere && w.sees(t.Context(), sights[dark], 3*time.Second) {
+			c.confides()
+		}
+	case gapOpen:
+		c.s.Kills()
+		const more = 60 // than /sync tells of a room at once
+		for i := range more {
+			c.bob.Says(c.rooms[0], fmt.Sprintf("Line %d after line %d, while nobody listens", i, c.lines))
+		}
+		c.s.Starts()
+	}
+}
+
 // confides hands out the keys that were held back.
 func (c *crowd) confides() {
 	for _, w := range c.withheld {
@@ -181,6 +207,7 @@ func endure(t *testing.T, kills int) {
 		if chance.IntN(2) == 0 {
 			c.confides()
 		}
+		c.provokes(t, w, sight)
 		within := 1500 * time.Millisecond
 		if sights[sight] == "" {
 			within = time.Duration(chance.IntN(2000)) * time.Millisecond
