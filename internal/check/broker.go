@@ -26,6 +26,9 @@ func (d *delivering) connector(ctx context.Context) Line {
 	case known.Known && known.Type != string(s.Type):
 		return facts(failed(Registered, fmt.Sprintf("CONNECTOR_ID is that of another connector: %s, of type %s", known.Name, known.Type),
 			"make a UUID of your own with uuidgen, and set CONNECTOR_ID to it")).with("type", known.Type)
+	case d.storage.old(ctx, known.State) != nil:
+		old := d.storage.old(ctx, known.State)
+		return facts(failed(Registered, old.Error(), connector.Hint(old)+" (MATRIX_STORE_PATH)"))
 	case !known.Known && d.register:
 		if err := d.probe.Register(ctx); err != nil {
 			return d.trouble(Registered, "the registration", err)

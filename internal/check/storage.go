@@ -141,3 +141,16 @@ func (s *storage) readLedger(ctx context.Context) Line {
 	}
 	return Line{}
 }
+
+// old is why the store is not to be used: the platform has heard of a newer self of it.
+// Nil where it has not, or where the store cannot tell.
+func (s *storage) old(ctx context.Context, state []byte) error {
+	if s.open == nil || ledger.Readable(ctx, s.open) != nil {
+		return nil
+	}
+	err := connector.OldStore(ctx, ledger.New(ledger.Config{Store: s.open}), s.settings.Matrix.StorePath, state)
+	if _, ok := errors.AsType[*connector.OldStoreError](err); !ok {
+		return nil
+	}
+	return err
+}

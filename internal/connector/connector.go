@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -64,6 +65,11 @@ type Connector struct {
 	mapper   *mapping.Mapper
 	out      output
 
+	// heard is closed by hear, once the platform has been asked whether the store is an
+	// old copy, or could not be.
+	heard   chan struct{}
+	hearing sync.Once
+
 	// noFiles is set when the platform's user may not upload: attachments stay wanted.
 	noFiles atomic.Bool
 }
@@ -79,7 +85,7 @@ func New(c Config) (*Connector, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Connector{config: c, log: c.Log, now: c.Now, vitals: newVitals(c.Now, c.Metrics, c.Settings.Secrets()), asked: make(chan struct{}, 1)}, nil
+	return &Connector{config: c, log: c.Log, now: c.Now, vitals: newVitals(c.Now, c.Metrics, c.Settings.Secrets()), asked: make(chan struct{}, 1), heard: make(chan struct{})}, nil
 }
 
 // Run opens everything, works until ctx ends, and closes everything in reverse. It

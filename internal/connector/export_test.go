@@ -36,7 +36,7 @@ func (a *Attacher) Turn(ctx context.Context) (more bool, err error) { return a.t
 type Pinger struct{ p *pinger }
 
 func NewPinger(l *ledger.Ledger, platform pinged) *Pinger {
-	return &Pinger{&pinger{ledger: l, platform: platform, log: slog.New(slog.DiscardHandler)}}
+	return &Pinger{&pinger{ledger: l, platform: platform, log: slog.New(slog.DiscardHandler), now: time.Now}}
 }
 
 func (p *Pinger) Ping(ctx context.Context) error { return p.p.ping(ctx) }

@@ -60,6 +60,7 @@ func (c *Connector) deliver(ctx context.Context) error {
 		}
 		return err
 	}
+	c.hear()
 	deliverer := &deliverer{
 		ledger: c.ledger, store: c.store, sink: c.out.sink(), mapper: c.mapper, log: c.log, now: c.now, rows: maxRows,
 		vitals: c.vitals,
@@ -92,7 +93,9 @@ func (o *toPlatform) start(ctx context.Context) error {
 	c := o.connector
 	var reg opencti.Registration
 	err := c.insist(ctx, "register", func() (err error) {
-		reg, err = o.platform.Start(ctx)
+		if reg, err = o.platform.Start(ctx); err != nil {
+			c.hear()
+		}
 		return err
 	}, func(err error) bool {
 		_, ok := errors.AsType[*opencti.Problem](err)
@@ -101,6 +104,10 @@ func (o *toPlatform) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := OldStore(ctx, c.ledger, c.config.Settings.Matrix.StorePath, reg.State); err != nil {
+		return err
+	}
+	c.hear()
 	// The registration has said in the log what is lacking.
 	c.noFiles.Store(!reg.CanAttach)
 	c.vitals.set(func(v *vitals) { v.registered, v.version = true, reg.Version })
@@ -112,7 +119,7 @@ func (o *toPlatform) start(ctx context.Context) error {
 
 func (o *toPlatform) attend(ctx context.Context) error {
 	c := o.connector
-	ping := &pinger{ledger: c.ledger, platform: o.platform, log: c.log, vitals: c.vitals, info: opencti.PingInfo{
+	ping := &pinger{ledger: c.ledger, platform: o.platform, log: c.log, vitals: c.vitals, now: c.now, info: opencti.PingInfo{
 		QueueThreshold: float64(c.config.Settings.Connector.QueueThreshold),
 	}}
 	return ping.run(ctx)

@@ -19,6 +19,7 @@ type pinger struct {
 	platform pinged
 	log      *slog.Logger
 	vitals   *vitals // nil: nothing is counted
+	now      func() time.Time
 	info     opencti.PingInfo
 	reset    bool // asked for and not carried out yet: the platform says so once
 }
@@ -28,14 +29,10 @@ type pinged interface {
 	Ping(ctx context.Context, state []byte, info opencti.PingInfo) (reset bool, err error)
 }
 
-// state is what the platform keeps for the connector. The number of batches only
-// grows: one that is higher there than here shows that the store is an old copy.
-type state struct {
-	Version int   `json:"version"`
-	Batches int64 `json:"batches"`
-}
+// lastPing is how long a stop waits for the ping that tells how far the store came.
+const lastPing = 2 * time.Second
 
-// run pings until ctx ends. It returns nil.
+// run pings until ctx ends, and once more then. It returns nil.
 func (p *pinger) run(ctx context.Context) error {
 	pace := pace{log: p.log, what: opPing, now: time.Now, vitals: p.vitals}
 	for {
@@ -46,25 +43,34 @@ func (p *pinger) run(ctx context.Context) error {
 				wait = min(failed, wait)
 			}
 		}
-		if !pause(ctx, wait, nil) {
-			return nil
+		if pause(ctx, wait, nil) {
+			continue
 		}
+		if err == nil {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastPing)
+			defer cancel()
+			_ = p.ping(ctx) // the next start tells
+		}
+		return nil
 	}
 }
 
 func (p *pinger) ping(ctx context.Context) error {
-	batches, err := p.ledger.Counter(ctx)
+	here, err := p.ledger.Mark(ctx)
 	if err != nil {
-		return fmt.Errorf("read counter: %w", err)
+		return err
 	}
-	text, err := json.Marshal(state{Version: 1, Batches: batches})
+	text, err := json.Marshal(mark{Version: markVersion, Store: here.Store, Commits: here.Commits, At: p.now().UTC()})
 	if err != nil {
 		return fmt.Errorf("write state: %w", err)
 	}
 	reset, err := p.platform.Ping(ctx, text, p.info)
 	p.vitals.count().Pinged(err)
 	if p.reset = p.reset || reset; !p.reset {
-		return err
+		if err != nil {
+			return err
+		}
+		return p.ledger.Tell(ctx, here.Commits)
 	}
 	// Also when the connector was told to stop meanwhile.
 	if failed := startOver(context.WithoutCancel(ctx), p.ledger, p.log); failed != nil {

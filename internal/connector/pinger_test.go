@@ -2,11 +2,13 @@ package connector_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/matrix-connector/matrix-connector/internal/connector"
+	"github.com/matrix-connector/matrix-connector/internal/ledger"
 	"github.com/matrix-connector/matrix-connector/internal/opencti"
 )
 
@@ -70,5 +72,47 @@ func TestAResetThatMeetsTheStopIsCarriedOutBeforeIt(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[string]int{"due": 1}, s.posts()); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// keeps is a platform that keeps the state.
+type keeps struct{ state []byte }
+
+func (k *keeps) Ping(_ context.Context, state []byte, _ opencti.PingInfo) (bool, error) {
+	k.state = state
+	return false, nil
+}
+
+func TestACopyOfTheStoreIsKnownByTheStateOfItsNewerSelf(t *testing.T) {
+	s := newScene(t)
+	s.says("one")
+	platform := &keeps{}
+	ping := connector.NewPinger(s.ledger, platform)
+	told := func() (there []byte, here ledger.Mark) {
+		t.Helper()
+		if err := ping.Ping(s.ctx); err != nil {
+			t.Fatal(err)
+		}
+		here, err := s.ledger.Mark(s.ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return platform.state, here
+	}
+	first, here := told()
+	if here.Told != here.Commits || here.Told == 0 {
+		t.Errorf("%+v was told", here)
+	}
+	s.says("two")
+	second, _ := told()
+	for name, state := range map[string][]byte{"its own": second, "an older one": first, "none": nil, "another's": []byte(`{"version":2,"store":"x","commits":99}`)} {
+		if err := connector.OldStore(s.ctx, s.ledger, "store", state); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	s.exec("UPDATE ledger_state SET batches = 1") // the copy that was made before
+	err := connector.OldStore(s.ctx, s.ledger, "store", second)
+	if old, ok := errors.AsType[*connector.OldStoreError](err); !ok || old.Commits != 1 || old.There != 2 || connector.Hint(err) == "" {
+		t.Errorf("the copy: %v", err)
 	}
 }

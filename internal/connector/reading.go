@@ -52,7 +52,11 @@ func (c *Connector) accountConfig() (matrix.Config, error) {
 
 // read runs the reading half until ctx ends.
 func (c *Connector) read(ctx context.Context, caughtUp context.CancelFunc) error {
-	if err := c.openAccount(ctx); err != nil {
+	err := c.unheard(ctx)
+	if err == nil {
+		err = c.openAccount(ctx)
+	}
+	if err != nil {
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // an end that was asked for is no failure
 		}

@@ -138,6 +138,7 @@ func (l *Ledger) Reset(ctx context.Context) error {
 			"UPDATE ledger_post" + again + ", live = 0, said_reply = 0, said_thread = 0 WHERE NOT (state = 'dead' AND reason = '" + deadRoomRule + "')",
 			"UPDATE ledger_attachment SET state = 'wanted', live = 0, fetched_sealed = NULL, bytes = 0, due_at = 0, attempts = 0 WHERE state = 'attached'",
 			outdate,
+			"UPDATE ledger_state SET told = 0",
 		} {
 			if _, err := l.run(ctx, statement); err != nil {
 				return err

@@ -2,6 +2,7 @@ package opencti
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -36,6 +37,14 @@ type registered struct {
 		PushRouting  string `json:"push_routing"`
 		PushExchange string `json:"push_exchange"`
 	} `json:"config"`
+}
+
+// state is the state that the platform keeps; nil where it keeps none.
+func (r *registered) state() []byte {
+	if s := []byte(r.State); len(s) > 0 && json.Valid(s) && r.State != "null" {
+		return s
+	}
+	return nil
 }
 
 // inUse is what the platform knows under the connector's id.

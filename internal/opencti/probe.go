@@ -88,6 +88,8 @@ type Registered struct {
 	Type  string // e.g. EXTERNAL_IMPORT
 	// Ours: the token's user has registered it.
 	Ours bool
+	// State is what the platform keeps for it; nil where it keeps nothing.
+	State []byte
 }
 
 // Connector asks for the connector of the configuration. It needs the right
@@ -100,7 +102,7 @@ func (p *Probe) Connector(ctx context.Context) (Registered, error) {
 	if c.Config.Connection.Host != "" {
 		p.answer = &c.registered
 	}
-	return Registered{Known: true, Name: clip(c.Name), Type: clip(c.Type), Ours: c.UserID == p.user.ID}, nil
+	return Registered{Known: true, Name: clip(c.Name), Type: clip(c.Type), Ours: c.UserID == p.user.ID, State: c.state()}, nil
 }
 
 // Register registers the connector, as every start does: the platform makes its

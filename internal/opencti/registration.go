@@ -2,7 +2,6 @@ package opencti
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -94,9 +93,7 @@ func (p *Platform) Start(ctx context.Context) (Registration, error) {
 		return reg, startError("register the connector", err)
 	}
 	reg.Reset = answer.Reset
-	if s := []byte(answer.State); len(s) > 0 && json.Valid(s) && answer.State != "null" {
-		reg.State = s
-	}
+	reg.State = answer.state()
 	p.mu.Lock()
 	p.canRead, p.markings = reg.CanRead, found
 	p.expectReset, p.voidForeign = answer.Reset, answer.Reset

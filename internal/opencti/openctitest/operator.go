@@ -126,3 +126,17 @@ func (p *Platform) Delete(user, id string) error {
 	defer p.touch()
 	return p.remove(p.accountByName(user), id)
 }
+
+// SetState has the platform keep a state for the connector, as after a ping of another
+// process, or after a backup of the platform's database was restored.
+func (p *Platform) SetState(id, state string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	defer p.touch()
+	c := p.connector(id)
+	if c == nil {
+		return functional("No connector found with the specified ID", map[string]any{"id": id})
+	}
+	c.state = &state
+	return nil
+}
