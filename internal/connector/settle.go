@@ -5,8 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
+
+	"maunium.net/go/mautrix/id"
 
 	"github.com/matrix-connector/matrix-connector/internal/ledger"
+	"github.com/matrix-connector/matrix-connector/internal/mapping"
 	"github.com/matrix-connector/matrix-connector/internal/stix"
 )
 
@@ -54,6 +59,10 @@ func (d *deliverer) conclude(ctx context.Context, parcels []parcel, verdicts sti
 	if err != nil {
 		return err
 	}
+	gone, err := d.goneTargets(ctx, parcels, verdicts)
+	if err != nil {
+		return err
+	}
 	return d.store.Do(ctx, func(ctx context.Context) error {
 		landed := make([]ledger.Ref, 0, len(parcels))
 		outcomes := make([]stix.Verdict, len(parcels))
@@ -71,6 +80,11 @@ func (d *deliverer) conclude(ctx context.Context, parcels []parcel, verdicts sti
 		if err := d.ledger.LandAll(ctx, landed); err != nil {
 			return fmt.Errorf("store outcome: %w", err)
 		}
+		for _, target := range gone {
+			if err := d.ledger.Leave(ctx, target); err != nil && !errors.Is(err, ledger.ErrUnknown) {
+				return fmt.Errorf("store outcome: %w", err)
+			}
+		}
 		for i, p := range parcels {
 			if outcomes[i].State == stix.Landed {
 				continue
@@ -82,6 +96,39 @@ func (d *deliverer) conclude(ctx context.Context, parcels []parcel, verdicts sti
 		}
 		return nil
 	})
+}
+
+// goneTargets looks for the targets of replies that were refused for a missing end. One
+// that had landed and is not there was deleted by somebody: it is left alone, and what
+// refers to it goes without the relation.
+func (d *deliverer) goneTargets(ctx context.Context, parcels []parcel, verdicts stix.Verdicts) ([]ledger.Ref, error) {
+	targets := map[stix.ID]ledger.Ref{}
+	for _, p := range parcels {
+		if p.draft == nil || p.outcome(verdicts).State != stix.MissingEnd {
+			continue
+		}
+		for _, e := range []id.EventID{p.draft.Post.Reply, p.draft.Post.Thread} {
+			if e != "" {
+				targets[mapping.MessageID(e)] = ledger.Ref{Kind: ledger.KindPost, Room: p.ref.Room, Event: e}
+			}
+		}
+	}
+	if len(targets) == 0 {
+		return nil, nil
+	}
+	found, err := d.sink.Find(ctx, slices.Sorted(maps.Keys(targets)))
+	if err != nil {
+		return nil, fmt.Errorf("look up targets: %w", err)
+	}
+	var gone []ledger.Ref
+	for _, object := range slices.Sorted(maps.Keys(targets)) {
+		if _, ok := found[object]; !ok {
+			gone = append(gone, targets[object])
+			d.log.WarnContext(ctx, "a landed post is gone from the platform and is left alone",
+				slog.String("room_id", targets[object].Room.String()), slog.String("event_id", targets[object].Event.String()))
+		}
+	}
+	return gone, nil
 }
 
 // correct changes by mutation what stands on the platform with another text: an
@@ -141,7 +188,7 @@ func (d *deliverer) note(ctx context.Context, p parcel, v stix.Verdict) error {
 	case stix.Missing:
 		if p.landed > 0 && p.draft != nil && v.Reason == reasonGone {
 			log.WarnContext(ctx, "a landed post is gone from the platform and is left alone")
-			return d.ledger.Kill(ctx, p.ref, reasonGone)
+			return d.ledger.Leave(ctx, p.ref)
 		}
 		log.WarnContext(ctx, "an object did not arrive")
 		return d.ledger.Defer(ctx, p.ref, "temporary", "missing")
@@ -149,6 +196,6 @@ func (d *deliverer) note(ctx context.Context, p parcel, v stix.Verdict) error {
 	return fmt.Errorf("unknown verdict %q", v.State)
 }
 
-// reasonGone is why a landed post is dead that somebody has deleted on the
+// reasonGone is why a landed post is left alone that somebody has deleted on the
 // platform: sending it again would bring it back against their will.
 const reasonGone = "deleted_on_platform"

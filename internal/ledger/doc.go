@@ -36,6 +36,9 @@
 //	          ├── Requeue ─ dead(reason) ◀────────────────┘     │
 //	          └────────── raise, MissingEnd, Reset ─────────────┘
 //
+// A landed post that somebody has deleted on the sink stays landed, with the reason
+// ([Ledger.Leave]): it is left alone until somebody requeues it, or all is reset.
+//
 // An outcome that comes for a row that was given up meanwhile changes no state.
 // An amendment (a mutation that answers at once) may also go from due to landed or
 // dead without a receipt. Rooms and authors have the same states and land first:

@@ -203,7 +203,7 @@ func (k *picker) target(ctx context.Context, p *postRow, event id.EventID) (know
 		return false, false, nil
 	}
 	var ends, authorLanded bool
-	t, err := scanPost(k.queryRow(ctx, `SELECT `+postColumns+`, a.landed > 0, p.state = 'dead' FROM ledger_post p
+	t, err := scanPost(k.queryRow(ctx, `SELECT `+postColumns+`, a.landed > 0, p.state = 'dead' OR p.state = 'landed' AND p.reason <> '' FROM ledger_post p
 		CROSS JOIN ledger_author a ON a.id = p.author WHERE p.room = ? AND p.event = ?`, p.room, event), &authorLanded, &ends)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
@@ -211,6 +211,8 @@ func (k *picker) target(ctx context.Context, p *postRow, event id.EventID) (know
 		return false, pending, err
 	case err != nil:
 		return false, false, fmt.Errorf("look up target: %w", err)
+	case ends && t.state == StateLanded: // and left alone
+		return false, false, nil
 	case t.landed > 0 || k.in[t.id]:
 		return true, false, nil
 	case ends:

@@ -15,7 +15,7 @@ import (
 // Missing is something that is not in OpenCTI, with the reason.
 type Missing struct {
 	What   string // "event", "post", "room", "author", "attachment", "gap", "target"
-	State  string // that of its row; "blocked" for a post that waits for a dead room or author
+	State  string // that of its row; "blocked" for a post that waits for a dead room or author, "deleted" for one that somebody deleted on the sink
 	Room   id.RoomID
 	Event  id.EventID
 	Index  int // of an attachment; the row of a gap
@@ -63,6 +63,7 @@ var missingKinds = []missingKind{
 	{what: "room", from: "ledger_room x CROSS JOIN ledger_room r ON r.id = x.id", where: "x.state = 'dead'"},
 	{what: "author", from: "ledger_author x", where: "x.state = 'dead'", room: "''", user: "x.user"},
 	{what: "post", from: fromPost, where: "x.state = 'dead'", event: "x.event", user: "a.user", sent: postSent},
+	{what: "post", from: fromPost, where: "x.state = 'landed' AND x.reason <> ''", state: "'deleted'", event: "x.event", user: "a.user", sent: postSent},
 	{
 		what: "post", from: fromPost, where: "x.state = 'due' AND " + someDead, state: "'blocked'",
 		reason: "CASE WHEN " + roomDead + " THEN 'room_dead' ELSE 'author_dead' END", event: "x.event", user: "a.user", sent: postSent,

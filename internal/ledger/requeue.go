@@ -74,7 +74,8 @@ func (n Requeued) plus(m Requeued) Requeued {
 	}
 }
 
-// deletedThere is the reason of a post that somebody has deleted on the platform.
+// deletedThere is the reason of a landed post that is not on the sink any more: somebody
+// has deleted it there, or it is hidden from the connector's user. See [Ledger.Leave].
 const deletedThere = "deleted_on_platform"
 
 // hopeless are reasons of attachments that no second try helps: the announcement itself is

@@ -73,7 +73,7 @@ func (l *Ledger) land(ctx context.Context, r Ref, revision int64) error {
 // saidByAmendment notes the relations of a post that landed without Send. Without it two
 // messages that refer to each other would raise one another for ever.
 func (l *Ledger) saidByAmendment(ctx context.Context, row row) error {
-	const known = "EXISTS (SELECT 1 FROM ledger_post t WHERE t.room = ledger_post.room AND t.landed > 0 AND t.event = ledger_post."
+	const known = "EXISTS (SELECT 1 FROM ledger_post t WHERE t.room = ledger_post.room AND t.landed > 0 AND t.reason <> '" + deletedThere + "' AND t.event = ledger_post."
 	_, err := l.run(ctx, "UPDATE ledger_post SET said_reply = "+known+"reply), said_thread = "+known+"thread) WHERE id = ?", row.id)
 	return err
 }
@@ -128,9 +128,10 @@ func (l *Ledger) outcome(ctx context.Context, r Ref) (*row, error) {
 }
 
 // MissingEnd notes that the sink refused a post because an end of its relations is
-// missing there: its room and author are due again as if they had never landed, the
-// targets that it referred to as well, and so is the post, by the retry curve. Of a room
-// the ends are its own Channel and that of the room that it replaces.
+// missing there: its room and author are due again as if they had never landed, and so is
+// the post, by the retry curve. A target that it refers to is not: whoever finds that it is
+// gone says so with [Ledger.Leave].
+// Of a room the ends are its own Channel and that of the room that it replaces.
 func (l *Ledger) MissingEnd(ctx context.Context, r Ref) error {
 	return l.do(ctx, "note missing end", func(ctx context.Context) error {
 		if r.Kind == KindRoom {
@@ -154,14 +155,6 @@ func (l *Ledger) MissingEnd(ctx context.Context, r Ref) error {
 		}
 		if err := l.forget(ctx, tableAuthor, "id = ?", row.author); err != nil {
 			return err
-		}
-		for _, target := range []string{row.reply, row.thread} {
-			if target == "" {
-				continue
-			}
-			if err := l.forget(ctx, tablePost, "room = ? AND event = ?", row.room, target); err != nil {
-				return err
-			}
 		}
 		if r.Revision != 0 && r.Revision < row.revision {
 			return nil
@@ -189,7 +182,8 @@ func (l *Ledger) forget(ctx context.Context, table, where string, args ...any) e
 	return err
 }
 
-// Requeue makes a dead row due again, or a lost or refused attachment wanted.
+// Requeue makes a dead row due again, a post that was left alone as well, or a lost or
+// refused attachment wanted.
 func (l *Ledger) Requeue(ctx context.Context, r Ref) error {
 	return l.do(ctx, "requeue", func(ctx context.Context) error {
 		if r.Kind == KindAttachment {
@@ -206,10 +200,12 @@ func (l *Ledger) requeueRow(ctx context.Context, r Ref) error {
 	if err != nil {
 		return err
 	}
+	if r.Kind == KindPost && row.state == StateLanded {
+		return l.requeueLeft(ctx, row)
+	}
 	if row.state != StateDead {
 		return fmt.Errorf("from %s: %w", row.state, ErrTransition)
 	}
-	_, err = l.run(ctx, "UPDATE "+row.table+` SET state = 'due', due_at = 0, attempts = 0, lapses = 0, class = '',
-		landed = CASE reason WHEN ? THEN 0 ELSE landed END, reason = '' WHERE id = ?`, deletedThere, row.id)
+	_, err = l.run(ctx, "UPDATE "+row.table+" SET state = 'due', due_at = 0, attempts = 0, lapses = 0, class = '', reason = '' WHERE id = ?", row.id)
 	return err
 }

@@ -39,7 +39,8 @@ var drawing = map[string]map[ledger.State][]ledger.State{
 	"kill":    {ledger.StateSent: {ledger.StateDead}, ledger.StateDue: {ledger.StateDead}},
 	"lapse":   {ledger.StateSent: {ledger.StateDue, ledger.StateDead}},
 	"missing": {ledger.StateSent: {ledger.StateDue}, ledger.StateLanded: {ledger.StateDue}},
-	"requeue": {ledger.StateDead: {ledger.StateDue}},
+	"leave":   {ledger.StateDue: {ledger.StateLanded}, ledger.StateSent: {ledger.StateLanded}},
+	"requeue": {ledger.StateDead: {ledger.StateDue}, ledger.StateLanded: {ledger.StateDue}}, // one that was left alone
 	"reset":   {ledger.StateSent: {ledger.StateDue}, ledger.StateLanded: {ledger.StateDue}, ledger.StateDead: {ledger.StateDue}},
 	"key":     {ledger.StateSent: {ledger.StateDue}, ledger.StateLanded: {ledger.StateDue}},
 	"rules":   {ledger.StateDue: {ledger.StateDead}, ledger.StateDead: {ledger.StateDue}, "": {ledger.StateDue}, ledger.StateIdle: {ledger.StateDue}},
@@ -48,7 +49,7 @@ var drawing = map[string]map[ledger.State][]ledger.State{
 }
 
 // mayForget are the operations after which less counts as landed than before.
-var mayForget = map[string]bool{"missing": true, "reset": true, "key": true}
+var mayForget = map[string]bool{"missing": true, "reset": true, "key": true, "requeue": true}
 
 type rowState struct {
 	State            ledger.State
@@ -262,7 +263,7 @@ func (w *walk) ref(suits ...ledger.State) (ledger.Ref, int64) {
 func (w *walk) step() string {
 	ctx := w.t.Context()
 	op := rapid.SampledFrom([]string{
-		"record", "record", "send", "send", "send", "send", "land", "land all", "land all", "amend", "defer", "kill", "lapse", "missing", "missing", "requeue",
+		"record", "record", "send", "send", "send", "send", "land", "land all", "land all", "amend", "defer", "kill", "lapse", "missing", "missing", "requeue", "leave",
 		"time", "time", "edit", "rename", "announce", "rare",
 	}).Draw(w.rt, "op")
 	if op == "rare" { // these leave little of what the others made
@@ -321,8 +322,12 @@ func (w *walk) step() string {
 	case "missing":
 		r, _ := w.ref(ledger.StateSent)
 		w.tried(w.MissingEnd(ctx, r))
+	case "leave":
+		r, revision := w.ref(ledger.StateDue, ledger.StateLanded)
+		r.Revision = revision
+		w.tried(w.Leave(ctx, r))
 	case "requeue":
-		r, _ := w.ref(ledger.StateDead)
+		r, _ := w.ref(ledger.StateDead, ledger.StateLanded)
 		w.tried(w.Requeue(ctx, r))
 	case "reset":
 		w.ok(w.Reset(ctx))
@@ -481,6 +486,12 @@ func TestEachOperationDoesWhatTheDrawingSays(t *testing.T) {
 	missing := func(d *desk, b ledger.Batch) error { return d.MissingEnd(t.Context(), ledger.PostRef(b.Drafts[0])) }
 	requeue := func(d *desk, _ ledger.Batch) error { return d.Requeue(t.Context(), post) }
 	reset := func(d *desk, _ ledger.Batch) error { return d.Reset(t.Context()) }
+	leave := func(d *desk, _ ledger.Batch) error { return d.Leave(t.Context(), post) }
+	left := func(d *desk) ledger.Batch {
+		b := landed(d)
+		d.ok(leave(d, b))
+		return b
+	}
 	for name, tc := range map[string]struct {
 		from setUp
 		op   func(*desk, ledger.Batch) error
@@ -506,6 +517,12 @@ func TestEachOperationDoesWhatTheDrawingSays(t *testing.T) {
 		"a post whose end is missing is due":                      {sent, missing, "due 1/0", nil},
 		"a dead post is requeued":                                 {dead, requeue, "due 1/0", nil},
 		"a sent post is not requeued":                             {sent, requeue, "sent 1/0", ledger.ErrTransition},
+		"a landed post that is gone is left alone":                {landed, leave, "landed 1/1", nil},
+		"a post that never landed is not left alone":              {sent, leave, "sent 1/0", nil},
+		"a dead post is not left alone":                           {dead, leave, "dead 1/0", nil},
+		"a post that was left alone is requeued":                  {left, requeue, "due 1/0", nil},
+		"a landed post is not requeued":                           {landed, requeue, "landed 1/1", ledger.ErrTransition},
+		"a reset sends again what was left alone":                 {left, reset, "due 2/0", nil},
 		"a reset makes a landed post due as if it had not landed": {landed, reset, "due 2/0", nil},
 		"a reset makes a sent post due":                           {sent, reset, "due 2/0", nil},
 		"a reset makes a dead post due":                           {dead, reset, "due 2/0", nil},
@@ -602,8 +619,33 @@ func TestAMissingEndMakesAllEndsDueFirst(t *testing.T) {
 		t.Fatalf("due: %d rooms, %d authors, %d posts", len(b.Rooms), len(b.Authors), len(b.Drafts))
 	}
 	d.now = d.now.Add(time.Minute)
-	if diff := cmp.Diff([]string{"second", "answer"}, texts(d.deliver())); diff != "" {
+	if diff := cmp.Diff([]string{"answer"}, texts(d.deliver())); diff != "" {
 		t.Errorf("delivered (-want +got):\n%s", diff)
+	}
+}
+
+func TestWhatRefersToAPostThatWasDeletedGoesWithoutTheRelation(t *testing.T) {
+	d := ready(t)
+	target := ledger.Ref{Kind: ledger.KindPost, Room: room, Event: eventID(2)}
+	d.ok(d.Leave(t.Context(), target))
+	d.news(reply(3, alice, "answer", eventID(2)))
+	drafts := d.deliver()
+	if len(drafts) != 1 || drafts[0].ReplyKnown {
+		t.Fatalf("delivered %v", texts(drafts))
+	}
+	var got []ledger.Missing
+	for m, err := range d.Missing(t.Context(), ledger.Choice{}) {
+		d.ok(err)
+		got = append(got, m)
+	}
+	want := []ledger.Missing{{What: "post", State: "deleted", Room: room, Event: eventID(2), User: bob, Reason: "deleted_on_platform", Sent: sentAt(2)}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("missing (-want +got):\n%s", diff)
+	}
+	d.ok(d.Requeue(t.Context(), target))
+	drafts = d.deliver()
+	if diff := cmp.Diff([]string{"second", "answer"}, texts(drafts)); diff != "" || !drafts[1].ReplyKnown {
+		t.Errorf("after it was asked for (-want +got):\n%s", diff)
 	}
 }
 

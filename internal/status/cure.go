@@ -63,7 +63,7 @@ var explanations = map[string]explanation{
 	"post mapping_failed":      {"this connector failed to map them", cureReport},
 	"post refused":             {"refused by the platform", cureRetry},
 	"post differs":             {"the platform holds something else than was sent", "look at the object on the platform: the user of OPENCTI_TOKEN may lack confidence or markings; " + cureRetry},
-	"post deleted_on_platform": {"deleted on the platform by somebody", "none: it is left alone; to bring it back run " + again},
+	"post deleted_on_platform": {"deleted on the platform by somebody, or hidden from the connector's user", "none: it is left alone; to bring it back run " + again},
 	"post dead":                {"given up", cureRetry},
 	"room refused":             {"Channel refused by the platform", cureRetry},
 	"room differs":             {"the platform holds another Channel than was sent", "look at the Channel on the platform: the user of OPENCTI_TOKEN may lack confidence or markings; " + cureRetry},
