@@ -27,6 +27,7 @@ const (
 const (
 	skippedOwn    = "own"
 	skippedBefore = "before_start_date"
+	skippedNotice = "server_notice"
 )
 
 // eventRow is a row of ledger_event with its content.

@@ -67,8 +67,8 @@ func (r *recorder) reconsiderRoom(ctx context.Context, room *roomRow) error {
 		err := row.Scan(&reason)
 		reasons = append(reasons, reason)
 		return err
-	}, "SELECT DISTINCT reason FROM ledger_event WHERE state <> 'read' AND state = 'skipped' AND room = ? AND reason NOT IN (?, ?)",
-		room.id, skippedOwn, skippedBefore)
+	}, "SELECT DISTINCT reason FROM ledger_event WHERE state <> 'read' AND state = 'skipped' AND room = ? AND reason NOT IN (?, ?, ?)",
+		room.id, skippedOwn, skippedBefore, skippedNotice)
 	if err != nil {
 		return fmt.Errorf("look up room rules: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -209,6 +210,10 @@ func (r *recorder) recordArrived(ctx context.Context, room *roomRow, rows []*eve
 		}
 		if old == nil {
 			err = r.insertEvent(ctx, row)
+			if row.reason == skippedNotice {
+				r.log.WarnContext(ctx, "the homeserver has a notice for the bot's account; read it with another client",
+					slog.String("room_id", room.state.Room.ID.String()), slog.String("event_id", row.event.ID.String()))
+			}
 		} else {
 			// When and how it first arrived stays: names are frozen, and so is the lane.
 			row.id = old.id
@@ -314,10 +319,22 @@ func (r *recorder) classify(room *roomRow, row, old *eventRow, asked map[id.Even
 			row.state, row.reason = EventUnreadable, err.Error() // a constant phrase, by contract
 			return timeline.Item{}
 		}
+		if serverNotice(room, *e, item, r.self) {
+			skip(skippedNotice)
+			return timeline.Item{}
+		}
 		e.Target = item.Target
 		return item
 	}
 	return timeline.Item{}
+}
+
+// serverNotice reports whether an event is the homeserver speaking to the bot's account:
+// of use to whoever runs the connector, and nothing that people said. Anybody can send
+// the msgtype; so it counts of the bot's own homeserver, in a room that the sender made,
+// and everybody else's is a message as any other.
+func serverNotice(room *roomRow, e timeline.Event, item timeline.Item, self id.UserID) bool {
+	return item.MsgType == timeline.MsgServerNotice && self != "" && e.Sender == room.state.Room.Creator && e.Sender.Homeserver() == self.Homeserver()
 }
 
 // better reports whether what arrived says more than what is stored.

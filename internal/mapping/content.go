@@ -82,26 +82,19 @@ func title(post timeline.Post, words string) string {
 // words are what a message says, in plain text. A message without any says what it
 // is, so that the platform never shows an empty value.
 func words(post timeline.Post) string {
+	where := placeWords(post)
 	if len(paragraphs(post.Text)) > 0 {
-		return post.Text
+		return strings.TrimSuffix(post.Text+"\n"+where, "\n")
 	}
 	switch {
 	case len(post.Files) > 0:
 		lines := make([]string, len(post.Files))
 		for i, file := range post.Files {
-			lines[i] = "[" + fileKind(post.Kind, file) + ": " + file.Name + "]"
+			lines[i] = fileWords(post.Kind, file)
 		}
 		return strings.Join(lines, "\n")
-	case post.Kind == timeline.KindLocation && post.Geo != "":
-		return "[location: " + post.Geo + "]"
+	case where != "":
+		return where
 	}
 	return "[empty message]"
-}
-
-// fileKind names an attachment in words.
-func fileKind(kind timeline.Kind, file timeline.File) string {
-	if file.Voice {
-		return "voice message"
-	}
-	return string(kind)
 }

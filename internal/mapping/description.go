@@ -29,6 +29,7 @@ func (m *Mapper) facts(draft timeline.Draft) []string {
 	if post.Thread != "" {
 		lines = append(lines, "In the thread of: "+m.permalink(draft.Room.Room, post.Room, post.Thread))
 	}
+	lines = append(lines, claimFacts(post.Claims)...)
 	lines = append(lines, pollFacts(post.Poll)...)
 	lines = append(lines, reactionFacts(post.Reactions)...)
 	return append(lines, "Message: "+m.permalink(draft.Room.Room, post.Room, post.ID))
@@ -39,17 +40,19 @@ func kindFacts(post timeline.Post) []string {
 	var lines []string
 	switch post.Kind {
 	case timeline.KindNotice:
-		lines = append(lines, "Automated notice")
+		if post.MsgType == timeline.MsgServerNotice {
+			lines = append(lines, "It says that it is a notice of the homeserver")
+		} else {
+			lines = append(lines, "Automated notice")
+		}
 	case timeline.KindOther:
 		if kind := OneLine(post.MsgType, timeline.MaxTypeBytes); kind != "" {
 			lines = append(lines, "Message type: "+kind)
 		}
 	case timeline.KindLocation:
-		if post.Geo != "" {
-			lines = append(lines, "Location: "+post.Geo)
-		}
+		lines = append(lines, placeFacts(post)...)
 	case timeline.KindText, timeline.KindEmote, timeline.KindImage, timeline.KindFile,
-		timeline.KindAudio, timeline.KindVideo, timeline.KindSticker, timeline.KindPoll:
+		timeline.KindAudio, timeline.KindVideo, timeline.KindSticker, timeline.KindPoll, timeline.KindGallery:
 	}
 	for _, file := range post.Files {
 		if file.Voice {
@@ -96,6 +99,9 @@ func fileFacts(draft timeline.Draft) []string {
 			continue
 		}
 		lines = append(lines, "Attachment not imported ("+strings.ReplaceAll(OneLine(reason, maxReason), "_", " ")+"): "+file.Name+claims(file))
+	}
+	if draft.Post.MoreFiles > 0 {
+		lines = append(lines, "Attachments not imported (more than "+strconv.Itoa(timeline.MaxFiles)+" in one message): "+strconv.Itoa(draft.Post.MoreFiles))
 	}
 	return lines
 }

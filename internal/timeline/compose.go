@@ -58,6 +58,8 @@ func (i Item) Post(e Event) (Post, bool) {
 		MsgType:    i.MsgType,
 		Geo:        i.Geo,
 		Poll:       i.Poll,
+		MoreFiles:  i.MoreFiles,
+		Claims:     i.Claims,
 	}, true
 }
 

@@ -33,7 +33,7 @@ func readFile(index int, kind Kind, name string, content fields) File {
 		Index:    index,
 		MimeType: cleanType(mimeType),
 		Size:     info.number("size"),
-		Duration: readDuration(info),
+		Duration: readDuration(info, content),
 		Voice:    content.has("org.matrix.msc3245.voice") || content.has("m.voice"),
 	}
 	file.Name = cleanName(name, kind, file.MimeType)
@@ -82,8 +82,14 @@ func readKey(raw json.RawMessage, encrypted fields) ([]byte, string) {
 	return compact.Bytes(), ""
 }
 
-func readDuration(info fields) time.Duration {
+// readDuration is how long a recording is, as its sender says.
+func readDuration(info, content fields) time.Duration {
 	ms := info.number("duration")
+	for _, block := range []string{"m.audio_details", "org.matrix.msc1767.audio"} {
+		if ms == 0 {
+			ms = content.object(block).number("duration")
+		}
+	}
 	if ms > maxDuration.Milliseconds() {
 		return 0
 	}

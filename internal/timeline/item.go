@@ -48,7 +48,10 @@ type Item struct {
 	Body    string
 	Geo     string
 	Files   []File
-	Poll    *Poll
+	// MoreFiles counts files beyond [MaxFiles].
+	MoreFiles int
+	Poll      *Poll
+	Claims    *Claims
 }
 
 // Annotates reports whether the event is what others say about its target, and says
@@ -100,7 +103,7 @@ func Parse(e Event) (Item, error) {
 	case typeRedaction:
 		item, err = parseRedaction(e, content)
 	default:
-		return Item{Class: ClassOther}, nil
+		item, err = parseOther(e, content)
 	}
 	if err != nil {
 		return Item{}, fmt.Errorf("parse event: %w", err)
@@ -141,6 +144,26 @@ func parseSaying(e Event, content fields) (Item, error) {
 	item.Class = ClassMessage
 	if err := readMessage(&item, e, content); err != nil {
 		return Item{}, err
+	}
+	return item, nil
+}
+
+// parseOther reads an event of a type that is not known here: it says something when it
+// carries a text of its own (MSC1767), and nothing otherwise.
+func parseOther(e Event, content fields) (Item, error) {
+	if redacted(e, content) {
+		return Item{Class: ClassOther, Redacted: true}, nil
+	}
+	relation := readRelation(e.ID, content)
+	item := Item{Class: ClassMessage, Target: e.ID, Reply: relation.reply, Thread: relation.thread}
+	says, err := readExtensible(&item, e, content)
+	switch {
+	case err != nil:
+		return Item{}, err
+	case !says:
+		return Item{Class: ClassOther}, nil
+	case relation.replaces != "":
+		return Item{Class: ClassEdit, Target: relation.replaces}, nil
 	}
 	return item, nil
 }

@@ -1,15 +1,13 @@
 package timeline
 
 import (
-	"regexp"
 	"strings"
 	"unicode"
 
 	"maunium.net/go/mautrix/event"
 )
 
-// kinds maps msgtype to the kind of message. m.server_notice is the homeserver
-// speaking to its users (Matrix C-S API, "Server Notices").
+// kinds maps msgtype to the kind of message.
 var kinds = map[event.MessageType]Kind{
 	event.MsgText:     KindText,
 	event.MsgNotice:   KindNotice,
@@ -19,13 +17,21 @@ var kinds = map[event.MessageType]Kind{
 	event.MsgAudio:    KindAudio,
 	event.MsgVideo:    KindVideo,
 	event.MsgLocation: KindLocation,
-	"m.server_notice": KindNotice,
+	MsgServerNotice:   KindNotice,
+
+	msgGallery: KindGallery, msgGalleryOld: KindGallery, msgGalleryBeeper: KindGallery,
 }
+
+// MsgServerNotice is the msgtype of what a homeserver tells its users (Matrix C-S API,
+// "Server Notices"). Anybody can send one.
+const MsgServerNotice = "m.server_notice"
 
 // readMessage reads the content of an m.room.message.
 func readMessage(item *Item, e Event, content fields) error {
 	msgType, _ := content.text("msgtype")
 	item.MsgType = clip(msgType, MaxTypeBytes)
+	content = extended(content)
+	defer func() { item.Claims = readClaims(item, content) }()
 	kind, known := kinds[event.MessageType(msgType)]
 	if !known {
 		kind = KindOther
@@ -35,8 +41,11 @@ func readMessage(item *Item, e Event, content fields) error {
 	case KindImage, KindFile, KindAudio, KindVideo:
 		readMedia(item, content)
 		return nil
-	case KindLocation:
-		item.Geo = readGeo(content)
+	case KindGallery:
+		if readGallery(item, content) {
+			return nil
+		}
+		item.Kind = KindOther
 	}
 	body, ok := content.text("body")
 	if !ok {
@@ -46,6 +55,12 @@ func readMessage(item *Item, e Event, content fields) error {
 		body = stripReply(body)
 	}
 	readWords(item, body, content)
+	if kind == KindLocation {
+		uri, description := readGeo(content)
+		if item.Geo = uri; description != "" && !strings.Contains(item.Text, description) {
+			item.Text = clip(strings.TrimPrefix(item.Text+"\n"+description, "\n"), MaxTextBytes)
+		}
+	}
 	if kind == KindEmote {
 		item.Text = clip("* "+speaker(e)+" "+item.Text, MaxTextBytes)
 	}
@@ -74,8 +89,12 @@ func readMedia(item *Item, content fields) {
 func readSticker(item *Item, content fields) {
 	item.Kind = KindSticker
 	item.MsgType = event.EventSticker.Type
+	content = extended(content)
 	body, _ := content.text("body")
 	item.Files = []File{readFile(0, KindSticker, body, content)}
+	if strings.TrimSpace(body) != "" {
+		item.Text = clip("[sticker: "+body+"]", MaxTextBytes)
+	}
 }
 
 // replyFallback reports whether the content answers a message at all, thread
@@ -118,25 +137,4 @@ func speaker(e Event) string {
 		return e.Sender.String()
 	}
 	return name
-}
-
-// geoURI is RFC 5870 as far as clients use it: two or three coordinates and
-// parameters.
-var geoURI = regexp.MustCompile(`^geo:-?\d{1,3}(\.\d{1,20})?,-?\d{1,3}(\.\d{1,20})?(,-?\d{1,8}(\.\d{1,20})?)?(;[A-Za-z0-9-]+(=[A-Za-z0-9.:+%_-]*)?)*$`)
-
-// readGeo is the location's address: geo_uri, or what extensible events call it.
-func readGeo(content fields) string {
-	for _, source := range []struct {
-		in  fields
-		key string
-	}{
-		{content, "geo_uri"},
-		{content.object("m.location"), "uri"},
-		{content.object("org.matrix.msc3488.location"), "uri"},
-	} {
-		if text, ok := source.in.text(source.key); ok && len(text) <= MaxGeoBytes && geoURI.MatchString(text) {
-			return text
-		}
-	}
-	return ""
 }

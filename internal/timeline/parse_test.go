@@ -103,7 +103,7 @@ func TestParse(t *testing.T) {
 		},
 		{
 			"a sticker's body describes it", typed("m.sticker", `{"body":"waving cat","url":"mxc://example.org/cat","info":{"mimetype":"image/png"}}`),
-			said(timeline.KindSticker, "m.sticker", "", timeline.File{Name: "waving cat.png", URI: catURI, MimeType: "image/png"}),
+			said(timeline.KindSticker, "m.sticker", "[sticker: waving cat]", timeline.File{Name: "waving cat.png", URI: catURI, MimeType: "image/png"}),
 		},
 		{
 			"a location has text and coordinates", message(`{"msgtype":"m.location","body":"Here","geo_uri":"geo:51.5008,-0.1247;u=35"}`),

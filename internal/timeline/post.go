@@ -32,6 +32,10 @@ type Post struct {
 	MsgType string
 	// Geo is the geo URI of a location, validated and clipped.
 	Geo string
+	// MoreFiles counts files that are left out since there are more than [MaxFiles].
+	MoreFiles int
+	// Claims are what the message says beside its text; nil where it says nothing.
+	Claims *Claims
 	// Poll is set for a poll, with the votes that count.
 	Poll *Poll
 	// Reactions are what people have put under the message, most frequent first.
@@ -53,7 +57,8 @@ const (
 	KindSticker  Kind = "sticker"
 	KindLocation Kind = "location"
 	KindPoll     Kind = "poll"
-	KindOther    Kind = "other" // unknown msgtype with a body
+	KindGallery  Kind = "gallery" // several files
+	KindOther    Kind = "other"   // unknown msgtype with a body
 )
 
 // File is an attachment as the message announces it. Every field but Key is a
@@ -76,6 +81,8 @@ type File struct {
 	// Problem is set when the announcement is unusable (e.g. "invalid mxc uri"):
 	// such an attachment is refused with this reason.
 	Problem string
+	// Kind is set for a file of a gallery: what kind of message it would be alone.
+	Kind Kind
 }
 
 // Attachment is a [File] with its place in the ledger and what became known by
