@@ -87,7 +87,13 @@ func (e Evidence) post(p Post) []string {
 }
 
 // speaks tells of which events a message comes.
-func speaks(kind string) bool { return kind == "m.room.message" || kind == "m.sticker" }
+func speaks(kind string) bool {
+	switch kind {
+	case "m.room.message", "m.sticker", "m.poll.start", "org.matrix.msc3381.poll.start":
+		return true
+	}
+	return false
+}
 
 // covered reports whether the ledger lists an event without a row of its own: it is
 // part of a gap that is still to be read or was lost, or older than what is wanted.

@@ -47,6 +47,7 @@ type Said struct {
 	MsgType   string // of an m.room.message
 	Text      string // body, caption or description; empty where only a file was sent
 	File      *File
+	More      []File // of a gallery
 	Encrypted bool
 	ReplyTo   id.EventID
 	Thread    id.EventID // the thread's root

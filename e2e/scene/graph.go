@@ -3,6 +3,7 @@ package scene
 import (
 	"cmp"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -135,29 +136,38 @@ func (s *Scene) byURL(e id.EventID) (openctitest.Object, bool) {
 
 func (s *Scene) differingFile(one people.Said, o openctitest.Object) []string {
 	files := s.Platform.Files(o.ID)
-	if one.File == nil || s.refused[one.Event] {
-		if len(files) > 0 {
-			return []string{fmt.Sprintf("%d files, want none", len(files))}
-		}
-		return nil
+	want := one.More
+	if one.File != nil {
+		want = append([]people.File{*one.File}, want...)
 	}
-	if len(files) != 1 {
-		return []string{fmt.Sprintf("%d files, want 1", len(files))}
+	if s.refused[one.Event] {
+		want = nil
+	}
+	if len(files) != len(want) {
+		return []string{fmt.Sprintf("%d files, want %d", len(files), len(want))}
 	}
 	var problems []string
-	f := files[0]
-	if f.SHA256 != one.File.SHA256 || f.Size != one.File.Size {
-		problems = append(problems, fmt.Sprintf("file of %d bytes, %s, want %d, %s", f.Size, f.SHA256, one.File.Size, one.File.SHA256))
-	}
-	// A sticker's event has no file name.
-	if one.File.Name != "" && f.Name != one.File.Name && one.Type != "m.sticker" {
-		problems = append(problems, fmt.Sprintf("file name %q, want %q", f.Name, one.File.Name))
-	}
-	if !slices.Equal(f.Markings, o.Markings) {
-		problems = append(problems, fmt.Sprintf("file marked %v, want %v", f.Markings, o.Markings))
-	}
-	if f.AutoImport {
-		problems = append(problems, "file importers were started on the file")
+	for i, w := range want {
+		at := slices.IndexFunc(files, func(f openctitest.File) bool { return f.SHA256 == w.SHA256 && f.Size == w.Size })
+		if at < 0 {
+			problems = append(problems, fmt.Sprintf("no file of %d bytes, %s", w.Size, w.SHA256))
+			continue
+		}
+		f := files[at]
+		// A sticker's event has no file name; the second file of a message has its number.
+		name := w.Name
+		if i > 0 {
+			name = strings.TrimSuffix(name, path.Ext(name)) + fmt.Sprintf(" (%d)", i+1) + path.Ext(name)
+		}
+		if w.Name != "" && f.Name != name && one.Type != "m.sticker" {
+			problems = append(problems, fmt.Sprintf("file name %q, want %q", f.Name, name))
+		}
+		if !slices.Equal(f.Markings, o.Markings) {
+			problems = append(problems, fmt.Sprintf("file marked %v, want %v", f.Markings, o.Markings))
+		}
+		if f.AutoImport {
+			problems = append(problems, "file importers were started on the file")
+		}
 	}
 	return problems
 }
