@@ -51,7 +51,7 @@ type flight struct {
 
 // turn does the next step for the batch in hand, or takes up a new one.
 func (d *deliverer) turn(ctx context.Context) (more bool, err error) {
-	if !d.asked {
+	if d.flight == nil && !d.asked {
 		if err := d.resume(ctx); err != nil {
 			return false, err
 		}

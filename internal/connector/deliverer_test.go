@@ -228,6 +228,31 @@ func TestACrashAfterPublicationSettlesTheStoredReceipt(t *testing.T) {
 	}
 }
 
+// A platform may work for minutes on what a former process has sent: whoever takes it up
+// anew at each question asks without a pause.
+func TestWhatAFormerProcessSentIsTakenUpOnceAndAskedForInRhythm(t *testing.T) {
+	s := newScene(t)
+	s.says("one")
+	s.turnsUntil(func() bool { return s.sink.open != "" })
+	s.restart()
+	const questions = 4
+	for range questions {
+		s.sink.settleErr = append(s.sink.settleErr, stix.ErrPending)
+	}
+	for n := range questions {
+		if _, err := s.out.Turn(s.ctx); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.out.Asked(); got != n+1 {
+			t.Fatalf("after question %d the batch was asked for %d times", n+1, got)
+		}
+	}
+	s.delivers()
+	if diff := cmp.Diff(map[string]int{"landed": 1}, s.posts()); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestABrokerThatFailsInTheMiddleKeepsEverythingDue(t *testing.T) {
 	s := newScene(t)
 	s.says("one")

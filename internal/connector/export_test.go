@@ -23,6 +23,9 @@ func NewDeliverer(l *ledger.Ledger, st *store.Store, s Sink, m *mapping.Mapper, 
 
 func (d *Deliverer) Turn(ctx context.Context) (more bool, err error) { return d.d.turn(ctx) }
 
+// Asked is how often the sink was asked about the batch in hand.
+func (d *Deliverer) Asked() int { return d.d.flight.asked }
+
 // Attacher is the attacher for tests.
 type Attacher struct{ t *attacher }
 
