@@ -243,6 +243,21 @@ func (s *Scene) Dies(or func() bool) bool {
 	return died
 }
 
+// Ended waits until a connector that was asked to end, or has a death before it, has
+// ended, and reports whether it died.
+func (s *Scene) Ended() (died bool) {
+	s.t.Helper()
+	_ = s.run.Signal(syscall.SIGTERM)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.t.Context()), time.Minute)
+	defer cancel()
+	code, err := s.run.Wait(ctx)
+	if err != nil || code > 0 {
+		s.t.Errorf("the connector ended with %d, %v", code, err)
+	}
+	s.run = nil
+	return code < 0
+}
+
 // Arrived reports whether all that was said stands on the platform.
 func (s *Scene) Arrived() bool { return len(s.compare(s.said())) == 0 }
 

@@ -72,6 +72,9 @@ func general(detail string) string {
 	return strings.Join(parts, "/")
 }
 
+// helper are functions that begin transactions for others.
+var helper = regexp.MustCompile(`^(ledger\.\(\*Ledger\)\.do|matrix\.\(\*Account\)\.transact)$`)
+
 // caller is the innermost function that is not the store's.
 func caller() string {
 	var pcs [48]uintptr
@@ -79,8 +82,9 @@ func caller() string {
 	for {
 		f, more := frames.Next()
 		if strings.Contains(f.Function, "/internal/") && !strings.Contains(f.Function, "/internal/store.") && !strings.Contains(f.Function, "/internal/crash.") {
-			name, _, _ := strings.Cut(path.Base(f.Function), ".func")
-			return name
+			if name, _, _ := strings.Cut(path.Base(f.Function), ".func"); !helper.MatchString(name) {
+				return name
+			}
 		}
 		if !more {
 			return "elsewhere"
