@@ -93,10 +93,15 @@ func (r *reading) invites(invites []matrix.Invitation) (says []string, hint stri
 	if err != nil {
 		return nil, "", err
 	}
-	welcome, waiting, outside := 0, 0, 0
+	welcome, waiting, outside, upgrades := 0, 0, 0, 0
 	for _, one := range invites {
 		ok, setting := judge.Welcome(one)
 		switch {
+		case one.Former != "":
+			upgrades++
+			if why, _ := judge.Why(one); hint == "" && why != matrix.UpgradeFollowed {
+				hint = string(one.Room) + ": " + why
+			}
 		case ok:
 			welcome++
 		case setting != "":
@@ -115,7 +120,7 @@ func (r *reading) invites(invites []matrix.Invitation) (says []string, hint stri
 	for _, part := range []struct {
 		n    int
 		what string
-	}{{welcome, "will be accepted"}, {waiting, "from people who may not invite"}, {outside, "left out by the settings"}} {
+	}{{welcome, "will be accepted"}, {waiting, "from people who may not invite"}, {outside, "left out by the settings"}, {upgrades, "to rooms that replace the bot's"}} {
 		if part.n > 0 && part.n < len(invites) {
 			says = append(says, fmt.Sprintf("%d %s", part.n, part.what))
 		} else if part.n > 0 {

@@ -99,7 +99,7 @@ func whyRefused(reason string) string {
 		return "it is longer than a million events; the rest was not read"
 	case "no_history_wanted":
 		return "no history is wanted there (MATRIX_IMPORT_START_DATE or a rule); say how far back with --since"
-	case "in_matrix_rooms_exclude", "not_in_matrix_rooms", "skipped_by_rule":
+	case "in_matrix_rooms_exclude", "not_in_matrix_rooms", "skipped_by_rule", "named_by_a_false_tombstone":
 		return "it is not imported; matrix-connector rooms shows why"
 	}
 	return "not read: " + printable(reason)

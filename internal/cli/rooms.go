@@ -182,6 +182,8 @@ func whyNot(r connector.RoomTrial) string {
 		return "MATRIX_ROOMS does not name it"
 	case "skipped_by_rule":
 		return fmt.Sprintf("rule %d skips it", r.Rule)
+	case "named_by_a_false_tombstone":
+		return "a tombstone named it falsely"
 	}
 	return r.Why
 }

@@ -69,8 +69,8 @@ func TestABackfillBesideTheRunningConnectorReadsFurtherBack(t *testing.T) {
 	if _, err := connector.Backfill(ctx, question, asked(t, "", "#nowhere:x"), unwatched); connector.Hint(err) == "" {
 		t.Errorf("of a room that is not known: %v", err)
 	}
-	// The homeserver asks for patience, and is obeyed.
-	hs.Inject(matrixtest.Fault{On: matrixtest.Messages, After: 3, Times: 2, Status: 429, Code: "M_LIMIT_EXCEEDED", RetryAfterMS: 20})
+	// The homeserver asks for patience, and is obeyed: longer than it takes to look again.
+	hs.Inject(matrixtest.Fault{On: matrixtest.Messages, After: 3, Times: 2, Status: 429, Code: "M_LIMIT_EXCEEDED", RetryAfterMS: 500})
 	var lines int
 	got, err := connector.Backfill(ctx, question, asked(t, "P200D"), func(s connector.BackfillShown, by bool) {
 		lines++

@@ -18,6 +18,7 @@ import (
 	"github.com/matrix-connector/matrix-connector/internal/connector"
 	"github.com/matrix-connector/matrix-connector/internal/matrix/matrixtest"
 	"github.com/matrix-connector/matrix-connector/internal/stix"
+	"github.com/matrix-connector/matrix-connector/internal/timeline"
 )
 
 // settingsWith are those of a bot with rules: YAML below matrix.rooms.
@@ -290,5 +291,37 @@ func TestEveryMarkingThatARuleNamesIsCheckedAtTheStart(t *testing.T) {
 	}
 	if diff := cmp.Diff([]stix.ID{stix.TLPAmber.MarkingID(), stix.TLPRed.MarkingID()}, c.Markings); diff != "" {
 		t.Errorf("markings (-want +got):\n%s", diff)
+	}
+}
+
+// What is said after an upgrade must not be marked less strictly than before.
+func TestAnUpgradeIsFollowedWhereTheSameRuleHolds(t *testing.T) {
+	hs := homeserver(t)
+	s := settingsWith(t, hs, t.TempDir(), `
+    - {room: "!red:x", tlp: RED}
+    - {room: ["!both:x", "!next"], tlp: GREEN}
+    - {room: "#alias:x", tlp: RED}
+    - {room: "!hidden*", skip: true}
+`)
+	follow := connector.InviteConfig(s).Follow
+	for _, c := range []struct {
+		former id.RoomID
+		alias  id.RoomAlias
+		next   id.RoomID
+		want   bool
+	}{
+		{"!any:x", "", "!other", true},
+		{"!red:x", "", "!other", false},
+		{"!any:x", "", "!red:x", false},
+		{"!both:x", "", "!next", true},
+		{"!any:x", "#alias:x", "!other", false}, // whether the alias moves along nobody knows yet
+		{"!any:x", "", "!hidden:x", false},
+	} {
+		if got := follow(c.former, c.alias, c.next); got != c.want {
+			t.Errorf("%s %s to %s: %t", c.former, c.alias, c.next, got)
+		}
+	}
+	if why := connector.SkipRoom(s)(timeline.Room{ID: "!any:x", Astray: true}); why == "" {
+		t.Error("a room that nobody has asked for is imported")
 	}
 }

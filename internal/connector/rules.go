@@ -19,6 +19,7 @@ const (
 	notListed = "not_in_matrix_rooms"
 	excluded  = "in_matrix_rooms_exclude"
 	byRule    = "skipped_by_rule"
+	astray    = "named_by_a_false_tombstone"
 )
 
 // rules are what the settings say about rooms. They are pure, and safe for concurrent
@@ -76,7 +77,21 @@ func (r *rules) skip(room id.RoomID, alias id.RoomAlias) string {
 }
 
 // skipRoom is skip for a room.
-func (r *rules) skipRoom(room timeline.Room) string { return r.skip(room.ID, room.Alias) }
+func (r *rules) skipRoom(room timeline.Room) string {
+	if room.Astray {
+		return astray
+	}
+	return r.skip(room.ID, room.Alias)
+}
+
+// follow reports whether the settings that hold for a room hold for the one that replaces
+// it, as far as can be told before its alias is known. Where they do not, what is said
+// there might be marked less strictly than before.
+func (r *rules) follow(former id.RoomID, alias id.RoomAlias, replacement id.RoomID) bool {
+	_, before := r.rule(former, alias)
+	_, after := r.rule(replacement, "")
+	return before == after
+}
 
 // startOf is the start date of a room. Where no history is wanted it is when the
 // connector started: nothing that was said before.
@@ -158,7 +173,7 @@ func (r *rules) mapping(room timeline.Room) mapping.Rule {
 func (r *rules) invites() matrix.InviteConfig {
 	return matrix.InviteConfig{From: r.s.Matrix.InviteFrom, Rooms: roomPatterns(r.s), LeaveOut: func(room id.RoomID, alias id.RoomAlias) bool {
 		return r.skip(room, alias) != ""
-	}}
+	}, Follow: r.follow}
 }
 
 // roomPatterns are the rooms of MATRIX_ROOMS and MATRIX_ROOMS_EXCLUDE.

@@ -28,7 +28,7 @@ type roomRow struct {
 
 const roomColumns = `r.id, r.room, r.key, r.name, r.topic_sealed, r.alias, r.server, r.creator, r.type, r.version, r.encrypted,
 	r.membership, r.predecessor, r.successor, r.created, r.skip, r.newest, r.said_name, r.landed_name, r.state, r.revision, r.landed, r.sent,
-	r.said_text_sealed, r.landed_text_sealed, r.avatar, r.removed, r.parents, r.children`
+	r.said_text_sealed, r.landed_text_sealed, r.avatar, r.removed, r.parents, r.children, r.astray`
 
 func (l *Ledger) scanRoom(row dbutil.Scannable) (*roomRow, error) {
 	var r roomRow
@@ -38,7 +38,7 @@ func (l *Ledger) scanRoom(row dbutil.Scannable) (*roomRow, error) {
 	if err := row.Scan(&r.id, &room.ID, &s.Key, &room.Name, &topic, &room.Alias, &room.Server, &room.Creator, &room.Type,
 		&room.Version, &room.Encrypted, &room.Membership, &room.Predecessor, &room.Successor, &created, &r.skip, &r.newest,
 		&r.saidName, &s.SentName, &r.row, &s.Revision, &s.Landed, &r.sent,
-		&saidText, &landedText, &room.Avatar, &room.Removed, &room.Parents, &room.Children); err != nil {
+		&saidText, &landedText, &room.Avatar, &room.Removed, &room.Parents, &room.Children, &room.Astray); err != nil {
 		return nil, err
 	}
 	room.Created = moment(created)
@@ -145,7 +145,7 @@ func (r *recorder) recordRoom(ctx context.Context, room timeline.Room) error {
 		return nil
 	}
 	said := func(r timeline.Room) timeline.Room {
-		r.Creator, r.Version, r.Children = "", "", ""
+		r.Creator, r.Version, r.Children, r.Astray = "", "", "", false
 		if r.Membership != timeline.MembershipLeave && r.Membership != timeline.MembershipBan {
 			r.Membership = "" // joined, invited, or not known: it is read
 		}
@@ -160,10 +160,10 @@ func (r *recorder) recordRoom(ctx context.Context, room timeline.Room) error {
 	row.state.Room = room
 	_, err = r.run(ctx, `UPDATE ledger_room SET name = ?, topic_sealed = ?, alias = ?, server = ?, creator = ?, type = ?,
 		version = ?, encrypted = ?, membership = ?, predecessor = ?, successor = ?, created = ?, avatar = ?, removed = ?,
-		parents = ?, children = ? WHERE id = ?`,
+		parents = ?, children = ?, astray = ? WHERE id = ?`,
 		room.Name, topic, room.Alias, room.Server, room.Creator, room.Type,
 		room.Version, room.Encrypted, room.Membership, room.Predecessor, room.Successor, millis(room.Created), room.Avatar, room.Removed,
-		room.Parents, room.Children, row.id)
+		room.Parents, room.Children, room.Astray, row.id)
 	if err != nil {
 		return fmt.Errorf("update room: %w", err)
 	}

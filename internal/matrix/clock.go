@@ -28,6 +28,7 @@ func (a *Account) correctTimes(ctx context.Context) error {
 		}{
 			{"due", "matrix_stale_user", furthest},
 			{"due", "matrix_invite", furthest},
+			{"due", "matrix_upgrade", furthest},
 			{"due", "matrix_key_search", furthest},
 			{"due", "matrix_bundle", furthest},
 			{"sent_at", "matrix_unwedge", presently},

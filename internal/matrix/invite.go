@@ -34,6 +34,9 @@ type InviteConfig struct {
 	Rooms RoomPatterns
 	// LeaveOut leaves out more rooms, by id and alias, which may be empty. nil: none.
 	LeaveOut func(id.RoomID, id.RoomAlias) bool
+	// Follow says whether the settings let the account follow from a room, which may have
+	// an alias, to the one that replaces it; nil: everywhere that Rooms and LeaveOut allow.
+	Follow func(former id.RoomID, alias id.RoomAlias, replacement id.RoomID) bool
 	// Interval and Burst limit joins; zero: one in 10 s, five at once.
 	Interval time.Duration
 	Burst    int
@@ -87,6 +90,12 @@ type Invitation struct {
 	Due      time.Time
 	Class    Class // of the last failure; empty for none
 	told     bool
+
+	// Former is set for what is no invite: the room that this one replaces, by a tombstone
+	// of the one sender. It is joined where the homeserver lets the account in.
+	Former      id.RoomID
+	formerAlias id.RoomAlias
+	upgrade     string // where it stands
 }
 
 // MayInvite reports whether somebody's invites are accepted: they may also share a room's
@@ -95,11 +104,12 @@ func (v *Invites) MayInvite(sender id.UserID) bool {
 	return slices.ContainsFunc(v.from, func(p senderPattern) bool { return p.match(sender) })
 }
 
-// Pending lists the invites that are neither accepted nor withdrawn, oldest first.
-func (v *Invites) Pending(ctx context.Context) ([]Invitation, error) { return v.account.pending(ctx) }
+// Pending lists the invites that are neither accepted nor withdrawn, oldest first, and
+// then the rooms that replace ours and that the account is not in yet.
+func (v *Invites) Pending(ctx context.Context) ([]Invitation, error) { return v.account.waiting(ctx) }
 
-// Accept joins the rooms whose invites may be accepted and are due, one at a time
-// and not faster than the limits allow, for which it waits. Invites of others stay
+// Accept joins the rooms whose invites may be accepted and are due, and those that replace
+// rooms of ours, one at a time and not faster than the limits allow, for which it waits. Invites of others stay
 // pending; the log shows each of them once, with the setting that would accept it.
 //
 // A join that fails is tried again when its time comes, also when it was refused.
@@ -131,7 +141,7 @@ func (v *Invites) Accept(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return v.follow(ctx)
 }
 
 // welcome reports whether everybody who may have sent the invite is welcome.

@@ -121,7 +121,7 @@ func (a *Account) updateInvite(ctx context.Context, room id.RoomID, set string, 
 	return nil
 }
 
-// accepted ends an invite by a join, which counts for the day's cap.
+// accepted ends an invite, if there was one, by a join, which counts for the day's cap.
 func (a *Account) accepted(ctx context.Context, room id.RoomID) error {
 	now := a.now()
 	err := a.store.Do(ctx, func(ctx context.Context) error {

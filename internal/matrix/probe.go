@@ -238,7 +238,10 @@ func (p *Probe) Invites(ctx context.Context) ([]Invitation, error) {
 	if err != nil || !there {
 		return nil, err
 	}
-	return p.account.pending(ctx)
+	if there, err = p.account.store.DB().TableExists(ctx, "matrix_upgrade"); err != nil || !there {
+		return p.account.pending(ctx) // written by an older version
+	}
+	return p.account.waiting(ctx)
 }
 
 // Welcome reports whether an invite will be accepted, and, where one setting

@@ -432,6 +432,7 @@ func TestAStoreOfTheVersionBeforeIsBroughtUp(t *testing.T) {
 	for _, column := range []string{"client_id", "refresh_token", "token_from", "token_until"} {
 		s.exec("ALTER TABLE matrix_account DROP COLUMN " + column)
 	}
+	s.exec("DROP TABLE matrix_upgrade")
 	s.exec("UPDATE matrix_version SET version=3")
 	// A look changes nothing, and sees the login all the same.
 	p := matrix.NewProbe(s.config())

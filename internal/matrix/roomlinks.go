@@ -14,9 +14,12 @@ import (
 	"github.com/matrix-connector/matrix-connector/internal/timeline"
 )
 
-// surroundings adds what lies around a room: its picture, its spaces or rooms, and who
-// took the account out of it.
-func (v *roomView) surroundings(ctx context.Context, r *timeline.Room) error {
+// surroundings adds what lies around a room: its picture, its spaces or rooms, why the
+// account is in it, and who took it out.
+func (v *roomView) surroundings(ctx context.Context, r *timeline.Room) (err error) {
+	if r.Astray, err = v.astray(ctx); err != nil {
+		return err
+	}
 	avatar, err := v.fieldsOf(ctx, event.StateRoomAvatar.Type)
 	if err != nil {
 		return err

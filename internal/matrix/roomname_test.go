@@ -152,9 +152,10 @@ func TestARoomIsReportedWithWhatLiesAroundIt(t *testing.T) {
 		answer("s5", "leave", own(13, "@mod:x", "ban")),
 		answer("s6", "join", own(14, s.bot, "join")),
 		answer("s7", "leave", own(15, s.bot, "leave")),
+		answer("s8", "join", own(16, s.bot, "join"), own(17, "@mod:x", "leave"), own(18, "@mod:x", "invite"), own(19, s.bot, "join")),
 	)
 	var got []string
-	for range 7 {
+	for range 8 {
 		if _, err := a.Poll(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -167,7 +168,7 @@ func TestARoomIsReportedWithWhatLiesAroundIt(t *testing.T) {
 	const rest = `, picture "", in "!up:x", holds "!downWithoutAServer", then ""`
 	want := []string{
 		`s1 join by "", picture "mxc://x/cat", in "!up:x", holds "!down:x\n!downWithoutAServer", then ""`,
-		`s2 join by ""` + rest, `s3 leave by "@mod:x"` + rest, `s4 join by ""` + rest, `s5 ban by "@mod:x"` + rest, `s6 join by ""` + rest, `s7 leave by ""` + rest,
+		`s2 join by ""` + rest, `s3 leave by "@mod:x"` + rest, `s4 join by ""` + rest, `s5 ban by "@mod:x"` + rest, `s6 join by ""` + rest, `s7 leave by ""` + rest, `s8 join by ""` + rest,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("reported (-want +got):\n%s", diff)

@@ -190,6 +190,12 @@ func (a *Account) roomNews(ctx context.Context, m *machine, b *timeline.Batch, n
 			return err
 		}
 	}
+	if membership == timeline.MembershipJoin {
+		view.setMembership(membership) // who was removed and came back is in it
+	}
+	if err := a.arrived(ctx, view); err != nil {
+		return err
+	}
 	if err := view.save(ctx); err != nil {
 		return err
 	}
@@ -205,7 +211,7 @@ func (a *Account) roomNews(ctx context.Context, m *machine, b *timeline.Batch, n
 		return err
 	}
 	b.Rooms = append(b.Rooms, r)
-	return nil
+	return a.noteUpgrade(ctx, view, r)
 }
 
 // badRoom is a room whose news could be taken apart in part only.

@@ -47,11 +47,12 @@ var explanations = map[string]explanation{
 	"event damaged":       {"damaged in the store", "check the disk; restore the store from a backup where there is one"},
 	"event unreadable":    {"malformed", "none: the sender's client or homeserver made it so; what was received is kept"},
 
-	"event own":                     {"the bot's own", cureNone},
-	"event before_start_date":       {"sent before the start date", cureNone + "; an earlier MATRIX_IMPORT_START_DATE reads them"},
-	"event not_in_matrix_rooms":     {"of a room that MATRIX_ROOMS does not name", cureNone + "; name the room there to import it"},
-	"event in_matrix_rooms_exclude": {"of a room that MATRIX_ROOMS_EXCLUDE names", cureNone + "; take the room out of it to import it"},
-	"event skipped_by_rule":         {"of a room that a rule of matrix.rooms skips", cureNone + "; change the rule to import the room"},
+	"event own":                        {"the bot's own", cureNone},
+	"event before_start_date":          {"sent before the start date", cureNone + "; an earlier MATRIX_IMPORT_START_DATE reads them"},
+	"event not_in_matrix_rooms":        {"of a room that MATRIX_ROOMS does not name", cureNone + "; name the room there to import it"},
+	"event in_matrix_rooms_exclude":    {"of a room that MATRIX_ROOMS_EXCLUDE names", cureNone + "; take the room out of it to import it"},
+	"event skipped_by_rule":            {"of a room that a rule of matrix.rooms skips", cureNone + "; change the rule to import the room"},
+	"event named_by_a_false_tombstone": {"of a room that another one's tombstone named falsely", cureNone + "; invite the bot there to import the room"},
 
 	"post room_dead":           {"held back, because the Channel of their room was given up", "cure what is said of the room"},
 	"post author_dead":         {"held back, because their author's Individual was given up", "cure what is said of the author"},

@@ -133,6 +133,8 @@ func (v view) Why(r Room) string {
 		notes = append(notes, "left out by MATRIX_ROOMS_EXCLUDE")
 	case "skipped_by_rule":
 		notes = append(notes, "left out by a rule of matrix.rooms")
+	case "named_by_a_false_tombstone":
+		notes = append(notes, "left out: another room's tombstone named it, which it does not confirm")
 	default:
 		notes = append(notes, "left out: "+Plain(r.Skip, 80))
 	}

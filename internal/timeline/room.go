@@ -37,6 +37,9 @@ type Room struct {
 	// Removed is who took the bot out of the room: empty where it is in it, or left by itself.
 	Removed id.UserID
 	Avatar  string // mxc:// address of the room's picture
+	// Astray says that the bot came in on the word of another room's tombstone, which this
+	// room does not confirm: nobody has asked for it to be read.
+	Astray bool
 	// Parents are the spaces that the room says it is in, Children the rooms that a space
 	// says are in it. They are claims until they agree.
 	Parents, Children RoomIDs

@@ -19,6 +19,9 @@ type RoomOptions struct {
 	Encrypted bool
 	Version   string // default "11"
 	Type      string // m.room.create type
+	// Predecessor is the room that this one says it replaces.
+	Predecessor id.RoomID
+	Public      bool // anybody may join
 	// Visibility is the history visibility: "shared" (default) shows everything to
 	// members, "joined" nothing from before they joined.
 	Visibility string
@@ -81,10 +84,17 @@ func (s *Server) newRoom(creator id.UserID, o RoomOptions) *Room {
 	if o.Type != "" {
 		create["type"] = o.Type
 	}
+	if o.Predecessor != "" {
+		create["predecessor"] = Content{"room_id": o.Predecessor}
+	}
 	r.state(creator, "m.room.create", "", create)
 	r.member(creator, creator, "join")
 	r.state(creator, "m.room.power_levels", "", Content{"users": map[id.UserID]int{creator: 100}})
-	r.state(creator, "m.room.join_rules", "", Content{"join_rule": "invite"})
+	rule := "invite"
+	if o.Public {
+		rule = "public"
+	}
+	r.state(creator, "m.room.join_rules", "", Content{"join_rule": rule})
 	r.state(creator, visibilityType, "", Content{"history_visibility": o.Visibility})
 	if o.Encrypted {
 		r.state(creator, "m.room.encryption", "", Content{"algorithm": id.AlgorithmMegolmV1})
