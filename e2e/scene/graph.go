@@ -3,6 +3,7 @@ package scene
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -34,19 +35,38 @@ func (s *Scene) messages() map[id.EventID][]openctitest.Object {
 	return found
 }
 
+// graph is what the platform holds, looked up once: a comparison asks for all of it.
+type graph struct {
+	messages map[id.EventID][]openctitest.Object
+	places   map[string][]openctitest.Object // what publishes a message, by its standard id
+	answers  map[string][]openctitest.Object // what a message is related to, by its standard id
+}
+
+func (s *Scene) graph() *graph {
+	g := &graph{messages: s.messages(), places: map[string][]openctitest.Object{}, answers: map[string][]openctitest.Object{}}
+	for _, r := range s.Platform.Relations("", "", "publishes") {
+		g.places[r.To] = append(g.places[r.To], r)
+	}
+	for _, r := range s.Platform.Relations("", "", "related-to") {
+		g.answers[r.From] = append(g.answers[r.From], r)
+	}
+	return g
+}
+
 // compare tells what of the said is missing, doubled or different on the platform,
 // and what stands there that nobody said. It is written from the promises alone and
 // shares no code with the mapping.
 func (s *Scene) compare(said []people.Said) []string {
 	var problems []string
-	found := s.messages()
+	g := s.graph()
+	found := maps.Clone(g.messages)
 	for _, one := range said {
 		objects := found[one.Event]
 		if len(objects) != 1 {
 			problems = append(problems, fmt.Sprintf("%s (%s in %s): %d objects, want 1", one.Event, kind(one), one.Room, len(objects)))
 			continue
 		}
-		for _, p := range s.differs(one, objects[0], found) {
+		for _, p := range s.differs(one, objects[0], g) {
 			problems = append(problems, fmt.Sprintf("%s (%s): %s", one.Event, kind(one), p))
 		}
 		delete(found, one.Event)
@@ -69,7 +89,7 @@ func kind(one people.Said) string {
 }
 
 // differs compares one message with its object.
-func (s *Scene) differs(one people.Said, o openctitest.Object, all map[id.EventID][]openctitest.Object) []string {
+func (s *Scene) differs(one people.Said, o openctitest.Object, all *graph) []string {
 	var problems []string
 	say := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 
@@ -91,7 +111,7 @@ func (s *Scene) differs(one people.Said, o openctitest.Object, all map[id.EventI
 		say("published %s, want about %s", o.Text("publication_date"), one.At.UTC().Format(time.RFC3339))
 	}
 
-	places := s.Platform.Relations("", o.ID, "publishes")
+	places := all.places[o.StandardID]
 	if len(places) != 1 {
 		say("published by %d channels, want 1", len(places))
 	} else {
@@ -106,15 +126,13 @@ func (s *Scene) differs(one people.Said, o openctitest.Object, all map[id.EventI
 
 	want := map[string]id.EventID{}
 	for _, target := range []id.EventID{one.ReplyTo, one.Thread} {
-		if t := all[target]; target != "" && len(t) == 1 {
+		if t := all.messages[target]; target != "" && len(t) > 0 {
 			want[t[0].StandardID] = target
-		} else if object, ok := s.byURL(target); target != "" && ok {
-			want[object.StandardID] = target
 		} else if target != "" {
 			say("its target %s is not there", target)
 		}
 	}
-	for _, r := range s.Platform.Relations(o.ID, "", "related-to") {
+	for _, r := range all.answers[o.StandardID] {
 		if _, ok := want[r.To]; !ok {
 			say("related to %s, to which it is no answer", r.To)
 		}
@@ -124,14 +142,6 @@ func (s *Scene) differs(one people.Said, o openctitest.Object, all map[id.EventI
 		say("not related to %s", target)
 	}
 	return append(problems, s.differingFile(one, o)...)
-}
-
-// byURL finds a message that compare has already ticked off.
-func (s *Scene) byURL(e id.EventID) (openctitest.Object, bool) {
-	for _, o := range s.messages()[e] {
-		return o, true
-	}
-	return openctitest.Object{}, false
 }
 
 func (s *Scene) differingFile(one people.Said, o openctitest.Object) []string {
@@ -177,7 +187,7 @@ func (s *Scene) Tally() string {
 	type count struct{ said, present, doubled, different, files int }
 	var order []id.RoomID
 	counts := map[id.RoomID]*count{}
-	found := s.messages()
+	g := s.graph()
 	for _, one := range s.said() {
 		c := counts[one.Room]
 		if c == nil {
@@ -186,13 +196,13 @@ func (s *Scene) Tally() string {
 			order = append(order, one.Room)
 		}
 		c.said++
-		objects := found[one.Event]
+		objects := g.messages[one.Event]
 		if len(objects) == 0 {
 			continue
 		}
 		c.present++
 		c.doubled += len(objects) - 1
-		if len(s.differs(one, objects[0], found)) > 0 {
+		if len(s.differs(one, objects[0], g)) > 0 {
 			c.different++
 		}
 		c.files += len(s.Platform.Files(objects[0].ID))

@@ -33,7 +33,7 @@ var sights = map[string]string{
 	keyThere:                  "SELECT 1 FROM ledger_event WHERE waiting = 1",
 	dark:                      "SELECT 1 FROM ledger_event WHERE state = 'undecrypted'",
 	gapOpen:                   "SELECT 1 FROM ledger_gap WHERE state = 'open'",
-	"a target is wanted":      "SELECT 1 FROM ledger_target WHERE state = 'wanted'",
+	targetWanted:              "SELECT 1 FROM ledger_target WHERE state = 'wanted'",
 	"any":                     "",
 }
 
@@ -42,6 +42,8 @@ const (
 	keyThere = "an event waits for its key, which is there"
 	dark     = "an event cannot be read"
 	gapOpen  = "a gap is open"
+
+	targetWanted = "a target is wanted"
 )
 
 // watch looks at a ledger while the connector works on it.
@@ -150,12 +152,14 @@ func (c *crowd) provokes(t *testing.T, w *watch, sight string) {
 		if sight == keyThere && w.sees(t.Context(), sights[dark], 3*time.Second) {
 			c.confides()
 		}
-	case gapOpen:
+	case gapOpen, targetWanted:
 		c.s.Kills()
-		const more = 60 // than /sync tells of a room at once
+		const more = 110 // than /sync tells of a room at once
+		first := c.bob.Says(c.rooms[0], fmt.Sprintf("The first line after line %d, while nobody listens", c.lines))
 		for i := range more {
 			c.bob.Says(c.rooms[0], fmt.Sprintf("Line %d after line %d, while nobody listens", i, c.lines))
 		}
+		c.bob.Says(c.rooms[0], fmt.Sprintf("An answer after line %d to what lies in the gap", c.lines), people.ReplyTo(first.Event))
 		c.s.Starts()
 	}
 }

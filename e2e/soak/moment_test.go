@@ -25,6 +25,7 @@ import (
 type moment struct {
 	place string
 	nth   int
+	api   bool // in a life that delivers by the platform's API, without the broker
 }
 
 func (m moment) String() string { return fmt.Sprintf("%s#%d", m.place, m.nth) }
@@ -106,12 +107,21 @@ func immortal(s *scene.Scene) {
 	delete(s.Env, "CRASH_LOG")
 }
 
+// delivers has the connector deliver by the broker, or by the platform's API.
+func delivers(s *scene.Scene, api bool) {
+	delete(s.Env, "CONNECTOR_QUEUE_PROTOCOL")
+	if api {
+		s.Env["CONNECTOR_QUEUE_PROTOCOL"] = "api"
+	}
+}
+
 // moments are the places that a whole life passes, with how often it does.
-func moments(t *testing.T) map[string]int {
+func moments(t *testing.T, api bool, wanted ...string) map[string]int {
 	t.Helper()
 	passed := map[string]int{}
-	t.Run("a life that is counted", func(t *testing.T) {
+	t.Run(fmt.Sprintf("a life that is counted, api %t", api), func(t *testing.T) {
 		s := scene.New(t, scene.Config{Synapse: true})
+		delivers(s, api)
 		log := filepath.Join(t.TempDir(), "moments")
 		mortal(t, s, "CRASH_LOG", log)
 		l := newLife(s, s.Town.Moves("alice"), "octavia")
@@ -127,23 +137,29 @@ func moments(t *testing.T) map[string]int {
 			passed[strings.TrimSpace(string(line))]++
 		}
 	})
-	for _, wanted := range []string{"store: before the commit of", "store: after the commit of", "spool: synced", "homeserver: before", "homeserver: after", "platform: before", "platform: after", "broker: confirmed"} {
-		if !slices.ContainsFunc(slices.Collect(maps.Keys(passed)), func(place string) bool { return strings.HasPrefix(place, wanted) }) {
-			t.Fatalf("nothing passed %q: %v", wanted, passed)
+	for _, want := range append(wanted, "store: before the commit of", "store: after the commit of", "spool: synced", "homeserver: before", "homeserver: after") {
+		if !slices.ContainsFunc(slices.Collect(maps.Keys(passed)), func(place string) bool { return strings.HasPrefix(place, want) }) {
+			t.Fatalf("nothing passed %q: %v", want, passed)
 		}
 	}
 	return passed
 }
 
 // choose picks the moments to die at: in the long form the first passing of each place
-// and one of its others, in the short one some of them, from all parts.
-func choose(t *testing.T, chance *rand.Rand, passed map[string]int) []moment {
+// and one of its others, and what only lives pass that use the API; in the short one some
+// of them, from all parts.
+func choose(t *testing.T, chance *rand.Rand, passed, byAPI map[string]int) []moment {
 	t.Helper()
 	var all []moment
 	for _, place := range slices.Sorted(maps.Keys(passed)) {
-		all = append(all, moment{place, 1})
+		all = append(all, moment{place: place, nth: 1})
 		if n := passed[place]; n > 1 && *long {
-			all = append(all, moment{place, 2 + chance.IntN(n-1)})
+			all = append(all, moment{place: place, nth: 2 + chance.IntN(n-1)})
+		}
+	}
+	for _, place := range slices.Sorted(maps.Keys(byAPI)) {
+		if passed[place] == 0 {
+			all = append(all, moment{place: place, nth: 1, api: true})
 		}
 	}
 	chance.Shuffle(len(all), func(i, k int) { all[i], all[k] = all[k], all[i] })
@@ -177,11 +193,15 @@ func shared(t *testing.T, all []moment) []moment {
 func TestADeathAtAnyWriteOrCallLosesAndDoublesNothing(t *testing.T) {
 	t.Parallel()
 	chance := chance(t)
-	passed := moments(t)
+	passed := moments(t, false, "platform: before ReadBack", "platform: after ReadBack", "broker: confirmed")
+	var byAPI map[string]int
+	if *long && !t.Failed() {
+		byAPI = moments(t, true, "platform: before BundlePush", "platform: after BundlePush")
+	}
 	if t.Failed() {
 		return
 	}
-	chosen := choose(t, chance, passed)
+	chosen := choose(t, chance, passed, byAPI)
 	t.Logf("a life passes %d places; %d deaths", len(passed), len(chosen))
 	report := newReport()
 	t.Run("deaths", func(t *testing.T) {
@@ -207,6 +227,7 @@ func TestADeathAtAnyWriteOrCallLosesAndDoublesNothing(t *testing.T) {
 // long it then took until all was there; negative where it did not die.
 func dies(t *testing.T, s *scene.Scene, l *life, m moment) time.Duration {
 	t.Helper()
+	delivers(s, m.api)
 	mortal(t, s, "CRASH_AT", m.String())
 	died := l.passes() || s.Ended() // the last call of a life may be its death
 	took := time.Duration(-1)
