@@ -220,8 +220,12 @@ func TestAnEditOfADroppedPostReadsItAgain(t *testing.T) {
 		t.Fatalf("said without its content: %+v", got)
 	}
 	d.refills(all...)
-	if got := texts(d.deliver()); len(got) != 1 {
-		t.Errorf("texts = %q, want one post", got)
+	got := d.deliver()
+	if !slices.Equal(texts(got), []string{"once more"}) {
+		t.Fatalf("texts = %q", texts(got))
+	}
+	if earlier := got[0].Post.Earlier; len(earlier) != 2 || earlier[0].Text != "as it was said" || earlier[1].Text != "as it was changed" {
+		t.Errorf("former texts = %+v", earlier)
 	}
 }
 
@@ -293,7 +297,7 @@ func TestAPostThatNobodyShowsAnyMoreStaysAsItLanded(t *testing.T) {
 			// It is shown again after all, as after the bot came back to the room.
 			d.refills(shown)
 			d.record(timeline.Batch{Events: []timeline.Event{shown, edit(2, alice, "as it was changed", eventID(1))}})
-			if got := texts(d.deliver()); !slices.Equal(got, []string{"as it was said"}) {
+			if got := texts(d.deliver()); !slices.Equal(got, []string{"as it was changed"}) {
 				t.Errorf("texts = %q", got)
 			}
 		})
@@ -377,7 +381,7 @@ func TestARefillThatFailsWaits(t *testing.T) {
 	}
 	d.now = d.now.Add(time.Hour)
 	d.refills(all...)
-	if got := texts(d.deliver()); !slices.Equal(got, []string{"as it was said"}) {
+	if got := texts(d.deliver()); !slices.Equal(got, []string{"as it was changed"}) {
 		t.Errorf("texts = %q", got)
 	}
 	// A post that has its content does not wait.

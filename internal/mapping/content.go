@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -86,10 +87,11 @@ func words(post timeline.Post) string {
 	if len(paragraphs(post.Text)) > 0 {
 		return strings.TrimSuffix(post.Text+"\n"+where, "\n")
 	}
+	files := current(post.Files)
 	switch {
-	case len(post.Files) > 0:
-		lines := make([]string, len(post.Files))
-		for i, file := range post.Files {
+	case len(files) > 0:
+		lines := make([]string, len(files))
+		for i, file := range files {
 			lines[i] = fileWords(post.Kind, file)
 		}
 		return strings.Join(lines, "\n")
@@ -97,4 +99,12 @@ func words(post timeline.Post) string {
 		return where
 	}
 	return "[empty message]"
+}
+
+// current are the files that a message has now: former ones stand after them.
+func current(files []timeline.File) []timeline.File {
+	if at := slices.IndexFunc(files, func(f timeline.File) bool { return f.Former }); at >= 0 {
+		return files[:at]
+	}
+	return files
 }

@@ -32,8 +32,41 @@ func (m *Mapper) facts(draft timeline.Draft) []string {
 	lines = append(lines, claimFacts(post.Claims)...)
 	lines = append(lines, pollFacts(post.Poll)...)
 	lines = append(lines, reactionFacts(post.Reactions)...)
-	return append(lines, "Message: "+m.permalink(draft.Room.Room, post.Room, post.ID))
+	lines = append(lines, "Message: "+m.permalink(draft.Room.Room, post.Room, post.ID))
+	return append(lines, versionFacts(post)...)
 }
+
+// versionFacts say when a message was edited and what it said before. They stand last,
+// and every line of a former text is set in, so that none can pass for a fact.
+func versionFacts(post timeline.Post) []string {
+	if post.Edited.IsZero() {
+		return nil
+	}
+	lines := []string{"Edited: " + moment(post.Edited)}
+	if len(post.Earlier) == 0 {
+		return lines
+	}
+	lines = append(lines, "Earlier versions:")
+	for i, v := range post.Earlier {
+		if i == 1 && post.EarlierMore > 0 {
+			lines = append(lines, strconv.Itoa(post.EarlierMore)+" more versions are not shown")
+		}
+		lines = append(lines, moment(v.Sent)+":")
+		text := v.Text
+		if strings.TrimSpace(text) == "" {
+			text = "(no text)"
+		}
+		for line := range strings.SplitSeq(unifyBreaks(text), "\n") {
+			lines = append(lines, setIn+line)
+		}
+	}
+	return lines
+}
+
+const setIn = "    "
+
+// moment is a time as people read it; what was sent is a claim of a homeserver.
+func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
 // kindFacts say what kind of message it is where the text does not.
 func kindFacts(post timeline.Post) []string {
@@ -54,7 +87,7 @@ func kindFacts(post timeline.Post) []string {
 	case timeline.KindText, timeline.KindEmote, timeline.KindImage, timeline.KindFile,
 		timeline.KindAudio, timeline.KindVideo, timeline.KindSticker, timeline.KindPoll, timeline.KindGallery:
 	}
-	for _, file := range post.Files {
+	for _, file := range current(post.Files) {
 		if file.Voice {
 			lines = append(lines, "Voice message"+duration(file.Duration))
 		} else if file.Duration > 0 {
@@ -91,14 +124,22 @@ func fileFacts(draft timeline.Draft) []string {
 	}
 	var lines []string
 	for _, file := range draft.Post.Files {
+		what := "Attachment"
+		if file.Former {
+			what = "Attachment of an earlier version"
+		}
 		reason := file.Problem
 		if why := refused[file.Index]; why != "" {
 			reason = why
 		}
-		if reason == "" {
+		switch {
+		case reason == "" && file.Former:
+			lines = append(lines, what+": "+fileName(file.Name, file.Index))
+			continue
+		case reason == "":
 			continue
 		}
-		lines = append(lines, "Attachment not imported ("+strings.ReplaceAll(OneLine(reason, maxReason), "_", " ")+"): "+file.Name+claims(file))
+		lines = append(lines, what+" not imported ("+strings.ReplaceAll(OneLine(reason, maxReason), "_", " ")+"): "+file.Name+claims(file))
 	}
 	if draft.Post.MoreFiles > 0 {
 		lines = append(lines, "Attachments not imported (more than "+strconv.Itoa(timeline.MaxFiles)+" in one message): "+strconv.Itoa(draft.Post.MoreFiles))

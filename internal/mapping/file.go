@@ -37,10 +37,11 @@ func (m *Mapper) File(draft timeline.Draft, a timeline.Attachment) stix.File {
 }
 
 // numbered is a stem that ends as ours do.
-var numbered = regexp.MustCompile(` \([0-9]+\)$`)
+var numbered = regexp.MustCompile(` \(([0-9]+|edit [0-9a-f]+)\)$`)
 
 // fileName depends on the file alone: every file but the first carries its number,
-// and so does a first one whose own name could be taken for such a number.
+// and so does a first one whose own name could be taken for such a number. One that an
+// edit brought carries what tells it from the files of all other edits.
 func fileName(name string, index int) string {
 	if name == "" {
 		name = "file"
@@ -50,6 +51,9 @@ func fileName(name string, index int) string {
 		ending = ""
 	}
 	stem := clipStem(strings.TrimSuffix(name, ending), maxNameBytes-len(ending))
+	if index >= timeline.FirstEditIndex {
+		return stem + " (edit " + strconv.FormatInt(int64(index-timeline.FirstEditIndex), 16) + ")" + ending
+	}
 	if index > 0 || numbered.MatchString(stem) {
 		stem += " (" + strconv.Itoa(index+1) + ")"
 	}

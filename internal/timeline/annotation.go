@@ -4,11 +4,7 @@ import "maunium.net/go/mautrix/id"
 
 // annotate adds what others said about the post: reactions, and the votes and the end of
 // a poll. Events that say nothing of the kind are passed over.
-func (p *Post) annotate(original Event, events []Event) {
-	if len(events) < 2 {
-		return
-	}
-	taken := takenBack(events)
+func (p *Post) annotate(original Event, events []Event, taken map[id.EventID]bool) {
 	p.react(events, taken)
 	if p.Poll != nil {
 		p.Poll = p.Poll.count(original, events, taken)

@@ -10,8 +10,7 @@ import (
 // is nothing to say: the original is absent, unreadable, or shown without its
 // content because it was redacted.
 //
-// Edits and redactions of messages are recognised by [Parse] but do not change what the
-// post says.
+// Redactions of messages are recognised by [Parse] but do not change what the post says.
 func Compose(events []Event) (Post, bool) {
 	var original *Event
 	var said Item
@@ -28,8 +27,10 @@ func Compose(events []Event) (Post, bool) {
 		return Post{}, false
 	}
 	post, ok := said.Post(*original)
-	if ok {
-		post.annotate(*original, events)
+	if ok && len(events) > 1 {
+		taken := takenBack(events)
+		post.edit(original, said, events, taken)
+		post.annotate(*original, events, taken)
 	}
 	return post, ok
 }
@@ -70,6 +71,12 @@ func preferred(aRedacted bool, a *Event, bRedacted bool, b *Event) bool {
 	if aRedacted != bRedacted {
 		return aRedacted
 	}
+	return order(a, b) < 0
+}
+
+// order is a total order of events, in which of two copies of one event that which was
+// received first stands first.
+func order(a, b *Event) int {
 	return cmp.Or(
 		cmp.Compare(a.ID, b.ID),
 		a.Received.Compare(b.Received),
@@ -82,5 +89,5 @@ func preferred(aRedacted bool, a *Event, bRedacted bool, b *Event) bool {
 		cmp.Compare(a.Type, b.Type),
 		bytes.Compare(a.Content, b.Content),
 		bytes.Compare(a.Raw, b.Raw),
-	) < 0
+	)
 }

@@ -128,3 +128,6 @@ const (
 	// TrustSigned: sent by a device that its owner has cross-signed.
 	TrustSigned Trust = 4
 )
+
+// Encrypted reports whether the event came encrypted.
+func (t Trust) Encrypted() bool { return t == TrustMismatch || t > TrustNone }

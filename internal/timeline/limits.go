@@ -17,6 +17,10 @@ const (
 	MaxNameBytes = 255
 	// MaxFiles bounds the attachments of one message.
 	MaxFiles = 50
+	// MaxVersions bounds the former versions of an edited message, MaxVersionBytes the
+	// text of each.
+	MaxVersions     = 10
+	MaxVersionBytes = 4 << 10
 	// MaxKeyBytes bounds the JSON of an EncryptedFile.
 	MaxKeyBytes = 4 << 10
 	// MaxTypeBytes bounds msgtype and media type as claimed.

@@ -40,6 +40,13 @@ type Post struct {
 	Poll *Poll
 	// Reactions are what people have put under the message, most frequent first.
 	Reactions []Reaction
+	// Edited is when the newest valid edit was sent, as its sender's homeserver claims;
+	// zero for a message that was not edited. What is said above is what that edit says.
+	Edited time.Time
+	// Earlier is what the message said before, oldest first, at most [MaxVersions];
+	// EarlierMore counts those that are left out between the first and the second.
+	Earlier     []Version
+	EarlierMore int
 }
 
 // Kind is the kind of a message (closed set).
@@ -65,8 +72,12 @@ const (
 // claim of the sender, cleaned (no path separators, control or bidi characters)
 // and bounded.
 type File struct {
-	Index int // position in the message, from 0
-	Name  string
+	// Index is the position in the message, from 0; from [FirstEditIndex] on for a file
+	// that an edit brought. It is unique in the post, and never changes.
+	Index int
+	// Former is set for a file that an edit took out of the message.
+	Former bool
+	Name   string
 	// URI is the mxc:// address, valid per Matrix C-S API "Content repository".
 	URI id.ContentURI
 	// Key is the JSON of the EncryptedFile for an encrypted attachment, nil else.
