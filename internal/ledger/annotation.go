@@ -27,6 +27,47 @@ func (l *Ledger) raiseLater(ctx context.Context, post int64) error {
 	return wrap("raise revision", err)
 }
 
+// crowd is how many events a message has when it is no longer composed for each reaction:
+// to read all of them for each new one takes more time than a change that changes
+// nothing.
+const crowd = 200
+
+// raiseCrowds raises the posts that have a crowd of events and got nothing but reactions
+// or votes, and gives the other targets.
+func (r *recorder) raiseCrowds(ctx context.Context, room *roomRow, targets []id.EventID, posts map[id.EventID]storedPost, fresh *freshEvents) ([]id.EventID, error) {
+	var quiet []id.EventID
+	for _, target := range targets {
+		if _, exists := posts[target]; exists && !fresh.told[target] {
+			quiet = append(quiet, target)
+		}
+	}
+	if len(quiet) == 0 {
+		return targets, nil
+	}
+	raised := map[id.EventID]bool{}
+	in, args := list([]any{room.id}, quiet)
+	err := r.each(ctx, func(row dbutil.Scannable) error {
+		var target id.EventID
+		err := row.Scan(&target)
+		raised[target] = true
+		return err
+	}, "SELECT target FROM ledger_event WHERE room = ? AND target <> '' AND target <> event AND target IN "+in+" GROUP BY target HAVING count(*) > ?", append(args, crowd)...)
+	if err != nil {
+		return nil, fmt.Errorf("count events of posts: %w", err)
+	}
+	var rest []id.EventID
+	for _, target := range targets {
+		if !raised[target] {
+			rest = append(rest, target)
+			continue
+		}
+		if err := r.raiseLater(ctx, posts[target].id); err != nil {
+			return nil, err
+		}
+	}
+	return rest, nil
+}
+
 // followRedactions adds to what changed the messages that redacted events belong to: who
 // takes a reaction back changes the message under which it stood.
 func (r *recorder) followRedactions(ctx context.Context, room *roomRow, fresh *freshEvents) error {

@@ -63,6 +63,32 @@ func TestManyReactionsAreOneChange(t *testing.T) {
 	}
 }
 
+// TestACrowdIsNotReadForEachReaction counts the reactions of many, of which the last are
+// not looked at before they are said.
+func TestACrowdIsNotReadForEachReaction(t *testing.T) {
+	d := open(t, func(c *ledger.Config) { c.Calm = time.Minute })
+	d.news(message(1, alice, "hello"))
+	d.deliver()
+	var all []timeline.Event
+	for n := range 250 {
+		all = append(all, like(10+n, eventID(1), "+1"))
+	}
+	d.news(all...)
+	twice := like(900, eventID(1), "+1")
+	twice.Sender = all[0].Sender
+	before := d.postState(eventID(1))
+	d.news(twice) // changes nothing, and nobody looks
+	if got := d.postState(eventID(1)); got == before {
+		t.Errorf("post is %s as before: all reactions were read for one", got)
+	}
+	d.news(redaction(901, all[7].Sender, all[7].ID))
+	d.now = d.now.Add(time.Minute)
+	landed := d.deliver()
+	if len(landed) != 1 || len(landed[0].Post.Reactions) != 1 || len(landed[0].Post.Reactions[0].Senders) != 249 {
+		t.Fatalf("%d posts landed, want one with 249 reactions", len(landed))
+	}
+}
+
 func TestAReactionOnItsWayWaitsForItsTurn(t *testing.T) {
 	d := open(t, func(c *ledger.Config) { c.Calm = time.Minute })
 	d.news(message(1, alice, "hello"))

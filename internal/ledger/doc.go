@@ -39,6 +39,9 @@
 // A landed post that somebody has deleted on the sink stays landed, with the reason
 // ([Ledger.Leave]): it is left alone until somebody requeues it, or all is reset.
 //
+// What others say about a landed post, a reaction or a vote, makes it due after a time
+// ([Config.Calm]), so that many of them are one change.
+//
 // An outcome that comes for a row that was given up meanwhile changes no state.
 // An amendment (a mutation that answers at once) may also go from due to landed or
 // dead without a receipt. Rooms and authors have the same states and land first:

@@ -35,6 +35,9 @@ func (r *recorder) recordPosts(ctx context.Context, room *roomRow, fresh *freshE
 		if err != nil {
 			return fmt.Errorf("look up posts: %w", err)
 		}
+		if targets, err = r.raiseCrowds(ctx, room, targets, posts, fresh); err != nil {
+			return err
+		}
 		// Where all that a message consists of has just arrived nothing is read back.
 		lookUp := slices.DeleteFunc(slices.Clone(targets), func(target id.EventID) bool { return fresh.byID[target] != nil })
 		events, err := r.eventsOf(ctx, room.id, lookUp, targets)

@@ -191,7 +191,7 @@ func (r *recorder) recordArrived(ctx context.Context, room *roomRow, rows []*eve
 	if err != nil {
 		return err
 	}
-	fresh := &freshEvents{byID: map[id.EventID]*eventRow{}, items: map[id.EventID]timeline.Item{}, targeted: map[id.EventID]bool{}, taken: map[id.EventID]bool{}}
+	fresh := &freshEvents{byID: map[id.EventID]*eventRow{}, items: map[id.EventID]timeline.Item{}, targeted: map[id.EventID]bool{}, taken: map[id.EventID]bool{}, told: map[id.EventID]bool{}}
 	for _, row := range rows {
 		row.room = room.id
 		if row.event.Received.IsZero() {
@@ -253,6 +253,7 @@ type freshEvents struct {
 
 	targeted map[id.EventID]bool // the set of targets
 	taken    map[id.EventID]bool // of targets, those of which a part was redacted
+	told     map[id.EventID]bool // of targets, those that got more than what others say about them
 }
 
 func (f *freshEvents) add(row *eventRow, item timeline.Item, fetched bool) {
@@ -262,6 +263,9 @@ func (f *freshEvents) add(row *eventRow, item timeline.Item, fetched bool) {
 	f.byID[row.event.ID] = row
 	f.items[row.event.ID] = item
 	f.target(item.Target)
+	if !item.Annotates() {
+		f.told[item.Target] = true
+	}
 	// What was fetched only because something newer refers to it is where fetching
 	// ends: otherwise one reply would pull in a whole chain.
 	if fetched {

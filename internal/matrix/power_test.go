@@ -3,6 +3,7 @@ package matrix_test
 import (
 	"testing"
 
+	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
 	"github.com/matrix-connector/matrix-connector/internal/matrix/matrixtest"
@@ -43,6 +44,50 @@ func TestWhoMayRedactIsFrozenOnWhatEndsAPoll(t *testing.T) {
 	for event, right := range want {
 		if e, ok := s.event(event); !ok || e.Redacts != right {
 			t.Errorf("%s by %s: %d, want %d", e.Type, e.Sender, e.Redacts, right)
+		}
+	}
+}
+
+func TestAnEndWhoseKeyComesLateKnowsWhoMayRedact(t *testing.T) {
+	s := newScene(t, matrixtest.Options{})
+	alice := s.peer("alice")
+	den := s.server.NewRoom(alice.User, matrixtest.RoomOptions{Encrypted: true})
+	den.Join(s.bot)
+	a := s.open()
+	s.catchUp(a)
+	release := s.server.HoldToDevice(s.bot, "m.room.encrypted")
+	end, err := alice.Send(t.Context(), den.ID, event.NewEventType("m.poll.end"), matrixtest.Content{"m.relates_to": matrixtest.Content{"rel_type": "m.reference", "event_id": "$poll"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.catchUp(a)
+	release()
+	s.catchUp(a)
+	s.retry(a)
+	if e, ok := s.event(end); !ok || e.Type != "m.poll.end" || e.Redacts != timeline.RightYes {
+		t.Errorf("%s: %d, read: %t", e.Type, e.Redacts, ok)
+	}
+}
+
+func TestTheCreatorsOfANewRoomMayAlwaysRedact(t *testing.T) {
+	s := newScene(t, matrixtest.Options{})
+	alice, bob, carol := s.peer("alice"), s.peer("bob"), s.peer("carol")
+	hall := s.server.NewRoom(alice.User, matrixtest.RoomOptions{ID: "!NoServerInTheIdOfVersion12", Version: "12"})
+	hall.SetState(alice.User, "m.room.create", "", matrixtest.Content{"room_version": "12", "additional_creators": []any{bob.User, 5}})
+	hall.SetState(alice.User, "m.room.power_levels", "", matrixtest.Content{"redact": 150, "users": matrixtest.Content{carol.User.String(): 100}})
+	hall.Join(bob.User)
+	hall.Join(carol.User)
+	hall.Join(s.bot)
+	a := s.open()
+	s.catchUp(a)
+	want := map[id.EventID]timeline.Right{}
+	for user, right := range map[id.UserID]timeline.Right{alice.User: timeline.RightYes, bob.User: timeline.RightYes, carol.User: timeline.RightNo} {
+		want[hall.Send(user, "m.poll.end", matrixtest.Content{"m.relates_to": matrixtest.Content{"rel_type": "m.reference", "event_id": "$poll"}})] = right
+	}
+	s.catchUp(a)
+	for event, right := range want {
+		if e, ok := s.event(event); !ok || e.Redacts != right {
+			t.Errorf("%s: %d, want %d", e.Sender, e.Redacts, right)
 		}
 	}
 }

@@ -97,11 +97,16 @@ var poison = []string{
 	`{"msgtype":"m.file","body":"../..","url":"mxc://a/../..","info":{"size":1e30}}`, `{"body":"\ud800","msgtype":"m.emote"}`, `[]`, `null`, `1e999`, `{"a":` + "\xff" + `}`,
 	`{"msgtype":"m.text","body":"a","com.beeper.linkpreviews":5}`, `{"msgtype":"m.audio","body":"v","org.matrix.msc3245.voice":{},"info":{"duration":-1}}`,
 	`{"msgtype":"m.text","body":"x","format":"org.matrix.custom.html","formatted_body":"<ol start=\"-9223372036854775808\"><li>x"}`,
+	`{"msgtype":"m.gallery","body":5,"itemtypes":[[],{},{"itemtype":5,"url":{}},{"itemtype":"m.gallery","itemtypes":[{}]}]}`, `{"msgtype":"com.beeper.gallery","com.beeper.gallery.images":[null,{"body":"x"}]}`,
+	`{"m.poll":{"max_selections":-1,"question":{"m.text":[[]]},"answers":[{"m.id":"a"},{"m.id":"a"},7]},"m.text":[{"mimetype":5,"body":"x"}]}`,
+	`{"org.matrix.msc3381.poll.start":{"question":{"org.matrix.msc1767.text":"q"},"answers":{"id":"x"}}}`, `{"m.selections":[1,"a"],"m.relates_to":{"rel_type":"m.reference","event_id":"$poll"}}`,
+	`{"m.text":[{"body":"x"},{"mimetype":"text/html","body":"<b>"}],"m.mentions":{"user_ids":["@a:b",{}],"room":"true"},"com.beeper.per_message_profile":{"displayname":[]}}`,
+	`{"msgtype":"m.location","body":"x","org.matrix.msc3488.location":{"uri":"geo:1,2,3;crs=x;u=-1","description":7}}`, `{"m.relates_to":{"rel_type":"m.annotation","event_id":"$x","key":"mxc://a/b"},"shortcode":":::"}`,
 	`{"msgtype":"m.location","geo_uri":"geo:91,181;u=1e9","body":"x"}`, `{"redacts":{}}`, `{"msgtype":"m.file","file":{"url":"mxc://a.b/c","key":null}}`,
 }
 
 func FuzzParse(f *testing.F) {
-	for _, kind := range []string{"m.room.message", "m.sticker", "m.reaction", "m.room.redaction", "m.poll.start", "m.room.encrypted", "m.custom"} {
+	for _, kind := range []string{"m.room.message", "m.sticker", "m.reaction", "m.room.redaction", "m.poll.start", "m.poll.response", "m.message", "m.room.encrypted", "m.custom"} {
 		for _, content := range poison {
 			f.Add(kind, []byte(content), []byte(`{"redacts":5,"unsigned":{"redacted_because":null}}`))
 		}
@@ -131,6 +136,14 @@ func broken(item timeline.Item) string {
 		return "invalid UTF-8"
 	case len(item.Files) > timeline.MaxFiles:
 		return "too many files"
+	case len(item.Key) > timeline.MaxReactionBytes || !utf8.ValidString(item.Key):
+		return "bad reaction"
+	case item.Poll != nil && (len(item.Poll.Answers) > timeline.MaxAnswers || item.Poll.Max < 1 || item.Poll.Max > timeline.MaxAnswers || len(item.Vote) > 0):
+		return "bad poll"
+	case len(item.Vote) > timeline.MaxAnswers:
+		return "too long a vote"
+	case item.Claims != nil && (len(item.Claims.Mentions) > 50 || len(item.Claims.Previews) > 10 || len(item.Claims.Profile) > timeline.MaxNameBytes || !utf8.ValidString(item.Claims.Profile)):
+		return "bad claims"
 	case item.Reply == "$self" || item.Thread == "$self" || len(item.Reply) > timeline.MaxIDBytes:
 		return "bad relation"
 	case item.Class == timeline.ClassMessage && item.Target != "$self":
