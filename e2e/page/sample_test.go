@@ -31,7 +31,7 @@ func healthy() status.Snapshot {
 		Readiness: status.Readiness{Ready: true},
 		Counts: status.Counts{
 			Events:      map[string]int{"read": 48210, "undecrypted": 2, "skipped": 1304},
-			Undecrypted: map[string]int{"no_session": 2},
+			Undecrypted: map[string]int{"withheld": 2},
 			Posts:       map[string]int{"landed": 41877, "due": 3, "sent": 1},
 			Rooms:       map[string]int{"landed": 6}, Authors: map[string]int{"landed": 83},
 			Attachments: map[string]int{"attached": 912, "wanted": 1, "refused": 4, "lost": 1}, Gaps: 1,
@@ -43,8 +43,21 @@ func healthy() status.Snapshot {
 			room("!cHVibGljYW5ub3Vu:cert.example", "CERT announcements", false, 6120, 0, 0, 26*time.Hour),
 			room("!bWFsd2FyZXNhbXBs:example.org", "Malware samples", true, 3955, 0, 0, 3*time.Hour),
 		},
+		Device: status.Device{
+			Looked: ago(9 * time.Hour), Signed: true, Backup: "3",
+			Withheld: []status.Withheld{{
+				User: "@bob:example.org", Code: "m.unverified", Room: "!kYqBsEXXjHqpLrNvUt:example.org", Count: 3, Last: ago(25 * time.Minute),
+				Cure: "@bob:example.org gives keys only to devices of people whose identity they have verified: verify each other by emoji (matrix-connector verify)",
+			}},
+		},
+		Undecryptable: []status.Undecryptable{{
+			Reason: "withheld", Cause: "m.unverified", Count: 2, Oldest: ago(31 * time.Minute), Newest: ago(25 * time.Minute),
+			Says: "the sender's client gives keys to verified devices only",
+			Cure: "the sender gives keys only to devices of people whose identity they have verified: verify each other by emoji (matrix-connector verify)",
+			Rooms: []status.RoomCount{{ID: "!kYqBsEXXjHqpLrNvUt:example.org", Name: "Incident 7: phishing wave", Count: 2}},
+		}},
 		Troubles: []status.Trouble{
-			trouble("event", "undecrypted", "no_session", 2, "!kYqBsEXXjHqpLrNvUt:example.org"),
+			trouble("event", "undecrypted", "withheld", 2, "!kYqBsEXXjHqpLrNvUt:example.org"),
 			trouble("attachment", "refused", "too_large", 4, "!bWFsd2FyZXNhbXBs:example.org"),
 			trouble("attachment", "lost", "not_found", 1, "!cHVibGljYW5ub3Vu:cert.example"),
 		},
@@ -88,6 +101,8 @@ func away() status.Snapshot {
 	s.Rooms[0].OldestDue = ago(19 * time.Minute)
 	s.Lag.Delivery, s.Lag.Sync = new(1140.0), new(1090.0)
 	s.Troubles = append([]status.Trouble{trouble("post", "dead", "refused: UNSUPPORTED_ERROR", 3, s.Rooms[0].ID)}, s.Troubles...)
+	s.Device.Signed, s.Device.Problem = false, "the account's identity has not signed the device, and no recovery key is set"
+	s.Device.Cure = "set MATRIX_RECOVERY_KEY to the recovery key of @octi:example.org, or sign the device by emoji from another session of this account: matrix-connector verify"
 	s.Failures[0].Since, s.Failures[0].At = ago(18*time.Minute), ago(20*time.Second)
 	s.Connector.Warnings = []string{"The store is sealed with a key that lies beside it: a stolen disk is readable. Set MATRIX_STORE_KEY."}
 	s.Health = status.Judge(s)
@@ -100,6 +115,8 @@ func hostile() status.Snapshot {
 	s.Rooms[0].Name = `</style></td></table><script>window.harmed=1</script><img src="http://203.0.113.9/x.png" onerror="window.harmed=1">`
 	s.Rooms[1].Name = "\u202etxt.exe\u202c \u2066reversed\x00\x1b[31m" + "z\u0301\u0302\u0303\u0304\u0305\u0306\u0307\u0308\u0309\u030a\u030b\u030c\u030d\u030e"
 	s.Rooms[2].Name = strings.Repeat("W", 600)
+	s.Undecryptable[0].Rooms[0].Name = s.Rooms[0].Name
+	s.Device.Withheld[0].User = "@<script>window.harmed=1</script>" + strings.Repeat("x", 200)
 	s.Rooms[3].Name = `" onmouseover="window.harmed=1" style="position:fixed;inset:0`
 	s.Invites[0].Room = "!<script>window.harmed=1</script>" + strings.Repeat("x", 200)
 	s.Failures[0].Error = "<iframe src=http://203.0.113.9/></iframe>" + strings.Repeat("unbroken", 60)

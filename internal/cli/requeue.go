@@ -64,8 +64,13 @@ func requeued(n connector.Requeued) string {
 		n         int
 		one, many string
 	}{
-		{n.Posts, "message", "messages"}, {n.Rooms, "room", "rooms"}, {n.Authors, "author", "authors"}, {n.Attachments, "attachment", "attachments"},
-		{n.Events, "event", "events"}, {n.Gaps, "gap", "gaps"}, {n.Targets, "link target", "link targets"},
+		{n.Posts, "message", "messages"},
+		{n.Rooms, "room", "rooms"},
+		{n.Authors, "author", "authors"},
+		{n.Attachments, "attachment", "attachments"},
+		{n.Events, "event", "events"},
+		{n.Gaps, "gap", "gaps"},
+		{n.Targets, "link target", "link targets"},
 	} {
 		switch p.n {
 		case 0:

@@ -9,6 +9,8 @@ import (
 	"github.com/matrix-connector/matrix-connector/internal/ledger"
 	"github.com/matrix-connector/matrix-connector/internal/matrix"
 	"github.com/matrix-connector/matrix-connector/internal/status"
+	"github.com/matrix-connector/matrix-connector/internal/telemetry"
+	"github.com/matrix-connector/matrix-connector/internal/timeline"
 )
 
 // How much a snapshot lists of what stays dark, and how far back refusals matter.
@@ -67,6 +69,15 @@ func countUndecryptable(ctx context.Context, l *ledger.Ledger, standing matrix.S
 	return nil
 }
 
+// backedUp says what the key backup does for messages that an earlier device of the account
+// could read.
+func backedUp(s matrix.Standing) string {
+	if s.Backup != "" && s.BackupProblem == "" {
+		return "; what the account's earlier devices could read comes by itself from the key backup"
+	}
+	return "; what the account's earlier devices could read comes from the key backup: set MATRIX_RECOVERY_KEY to open it"
+}
+
 // becauseOf says a probable cause in words, and what helps; empty where the reason says all.
 func becauseOf(cause string, s matrix.Standing) (says, cure string) {
 	switch cause {
@@ -78,8 +89,35 @@ func becauseOf(cause string, s matrix.Standing) (says, cure string) {
 		return "the sender does not share these keys with the bot", matrix.WithheldHint(cause, "", s)
 	case "m.unavailable":
 		return "the sender does not have these keys any more", matrix.WithheldHint(cause, "", s)
+	case timeline.CauseBeforeDevice:
+		return "sent before the bot's device existed", "import a key file of a member (matrix-connector keys import)" + backedUp(s)
+	case timeline.CauseBeforeInvite:
+		return "sent before the bot was in the room",
+			"import a key file of a member (matrix-connector keys import), or be invited anew with the history shared"
 	case "m.no_olm", "failed_olm":
 		return "the connection between the sender's device and the bot's broke", matrix.WithheldHint("m.no_olm", "", s)
 	}
 	return "", ""
+}
+
+// trustLevels is what metrics say of the device.
+func (c *Connector) trustLevels(ctx context.Context, l *telemetry.Levels) error {
+	standing, err := c.account.Standing(ctx)
+	if err != nil {
+		return err
+	}
+	refusals, err := c.account.Refusals(ctx)
+	if err != nil {
+		return err
+	}
+	if standing.Checked > 0 {
+		l.Signed, l.BackupOpen = &standing.Signed, new(standing.Backup != "" && standing.BackupProblem == "")
+	}
+	l.Withholders = map[string]int{}
+	for _, r := range refusals {
+		if c.now().Sub(r.Last) <= withheldWithin {
+			l.Withholders[r.Code]++
+		}
+	}
+	return nil
 }

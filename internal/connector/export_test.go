@@ -80,3 +80,9 @@ func NewPace(log *slog.Logger, now func() time.Time) *Pace {
 func (p *pace) After(err error, class string, delay time.Duration) time.Duration {
 	return p.after(context.Background(), err, classified{class: class, delay: delay})
 }
+
+// BecauseOf and DeviceOf say what a snapshot says of causes and of the device.
+var (
+	BecauseOf = becauseOf
+	DeviceOf  = deviceOf
+)

@@ -192,6 +192,17 @@ func (c *Connector) levels(ctx context.Context) (telemetry.Levels, error) {
 			return telemetry.Levels{}, fmt.Errorf("list invites: %w", err)
 		}
 		l.Invites = len(pending)
+		if err := c.trustLevels(ctx, &l); err != nil {
+			return telemetry.Levels{}, err
+		}
+	}
+	groups, err := c.ledger.UndecryptedGroups(ctx, 0)
+	if err != nil {
+		return telemetry.Levels{}, err
+	}
+	l.Causes = map[string]int{}
+	for _, g := range groups {
+		l.Causes[g.Cause] += g.Count
 	}
 	if u, err := c.store.Usage(); err == nil {
 		l.Bytes, l.Free = map[string]int64{"database": u.Database, "spool": u.Spool}, u.Free

@@ -132,7 +132,11 @@ func (r *recorder) recordEvents(ctx context.Context, b timeline.Batch) error {
 		add(&eventRow{event: e, state: EventRead})
 	}
 	for _, u := range b.Undecrypted {
-		add(&eventRow{event: u.Event, state: EventUndecrypted, reason: string(u.Reason), cause: u.Cause, session: u.Session, senderKey: u.SenderKey})
+		cause, err := r.keyless(ctx, u)
+		if err != nil {
+			return err
+		}
+		add(&eventRow{event: u.Event, state: EventUndecrypted, reason: string(u.Reason), cause: cause, session: u.Session, senderKey: u.SenderKey})
 	}
 	for _, u := range b.Unreadable {
 		e := timeline.Event{Room: u.Room, ID: u.ID, Raw: u.Raw, Received: u.Received, Sent: u.Received}

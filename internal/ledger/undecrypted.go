@@ -6,6 +6,8 @@ import (
 
 	"go.mau.fi/util/dbutil"
 	"maunium.net/go/mautrix/id"
+
+	"github.com/matrix-connector/matrix-connector/internal/timeline"
 )
 
 // UndecryptedGroup is the events that cannot be read for one reason, with one probable
@@ -31,8 +33,27 @@ type RoomCount struct {
 // next, such as times and event ids.
 const causeGroup = "CASE WHEN cause LIKE 'failed olm message%' THEN 'failed_olm' WHEN cause LIKE 'copy of $%' THEN '' ELSE cause END"
 
+// keyless is the probable cause of an event without a key: what the account knows of it, or
+// else that the bot was not in the room yet. It is known to have been there since the room's
+// history was first to be read.
+func (r *recorder) keyless(ctx context.Context, u timeline.Undecrypted) (string, error) {
+	if u.Cause != "" || u.Event.Live || u.Reason != timeline.ReasonNoSession && u.Reason != timeline.ReasonUnknownIndex {
+		return u.Cause, nil
+	}
+	var early bool
+	err := r.queryRow(ctx, `SELECT coalesce((SELECT min(g.opened) FROM ledger_gap g CROSS JOIN ledger_room r ON r.id = g.room
+		WHERE r.room = ? AND g.kind = ?), 0) > ?`, u.Event.Room, timeline.GapHistory, millis(u.Event.Sent)).Scan(&early)
+	if err != nil {
+		return "", wrap("look up when the bot came", err)
+	}
+	if early {
+		return timeline.CauseBeforeInvite, nil
+	}
+	return "", nil
+}
+
 // UndecryptedGroups counts what cannot be read, by reason and probable cause, largest first,
-// with up to rooms rooms of each.
+// with up to rooms rooms of each; 0: no rooms are counted.
 func (l *Ledger) UndecryptedGroups(ctx context.Context, rooms int) ([]UndecryptedGroup, error) {
 	var groups []UndecryptedGroup
 	err := l.each(ctx, func(row dbutil.Scannable) error {
@@ -50,6 +71,9 @@ func (l *Ledger) UndecryptedGroups(ctx context.Context, rooms int) ([]Undecrypte
 		return nil, wrap("count undecrypted events", err)
 	}
 	for i := range groups {
+		if rooms == 0 {
+			break
+		}
 		g := &groups[i]
 		err := l.each(ctx, func(row dbutil.Scannable) error {
 			var r RoomCount

@@ -90,3 +90,36 @@ func TestKeysAreNeededForJustTheEventsThatWait(t *testing.T) {
 		}
 	}
 }
+
+// What history brings from before the bot was in the room has no key for that reason, as
+// far as nothing else is known.
+func TestWhatWasSaidBeforeTheBotCameSaysSo(t *testing.T) {
+	s := open(t)
+	at := time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC)
+	s.record(timeline.Batch{
+		Rooms: []timeline.Room{{ID: "!a:example.org", Name: "A", Membership: timeline.MembershipJoin}},
+		Gaps:  []timeline.Gap{{Room: "!a:example.org", Kind: timeline.GapHistory, Opened: at}},
+	})
+	past := func(event id.EventID, reason timeline.UndecryptedReason, cause string, sent time.Time, live bool) timeline.Undecrypted {
+		u := misses("!a:example.org", event, "s", reason, cause, sent)
+		u.Event.Live = live
+		return u
+	}
+	s.record(timeline.Batch{Undecrypted: []timeline.Undecrypted{
+		past("$early", timeline.ReasonNoSession, "", at.Add(-time.Hour), false),
+		past("$index", timeline.ReasonUnknownIndex, "", at.Add(-time.Hour), false),
+		past("$known", timeline.ReasonNoSession, "before_device", at.Add(-time.Hour), false),
+		past("$live", timeline.ReasonNoSession, "", at.Add(-time.Hour), true), // a wrong clock
+		past("$after", timeline.ReasonNoSession, "", at.Add(time.Hour), false),
+		past("$mac", timeline.ReasonBadMAC, "", at.Add(-time.Hour), false),
+	}})
+	got := map[id.EventID]string{}
+	for m, err := range s.Missing(t.Context(), ledger.Choice{}) {
+		s.ok(err)
+		got[m.Event] = m.Cause
+	}
+	want := map[id.EventID]string{"$early": "before_invite", "$index": "before_invite", "$known": "before_device", "$live": "", "$after": "", "$mac": ""}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}

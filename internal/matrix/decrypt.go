@@ -175,7 +175,7 @@ func (a *Account) decrypt(ctx context.Context, m *machine, out *timeline.Event, 
 			no.Cause = "copy of " + calls.taken.String()
 		}
 		if no.Reason == timeline.ReasonNoSession {
-			if no.Cause, err = a.failedOlmOf(ctx, e.Sender); err != nil {
+			if no.Cause, err = a.keyless(ctx, e.Sender, out.Sent); err != nil {
 				return nil, err
 			}
 		}

@@ -15,6 +15,8 @@ import (
 	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
+
+	"github.com/matrix-connector/matrix-connector/internal/timeline"
 )
 
 // failedKept is how many failed Olm messages of one sender are kept: anybody can
@@ -175,6 +177,19 @@ func (a *Account) wantSession(ctx context.Context, sender id.UserID, key id.Send
 		return fmt.Errorf("note unknown sender: %w", err)
 	}
 	return nil
+}
+
+// keyless names the probable cause of a missing room key; empty where none is known.
+func (a *Account) keyless(ctx context.Context, sender id.UserID, sent time.Time) (string, error) {
+	var created int64
+	err := a.store.DB().QueryRow(ctx, "SELECT coalesce(max(created_at), 0) FROM matrix_account WHERE user_id=$1", a.config.UserID).Scan(&created)
+	if err != nil {
+		return "", fmt.Errorf("read age of the device: %w", err)
+	}
+	if sent.UnixMilli() < created {
+		return timeline.CauseBeforeDevice, nil
+	}
+	return a.failedOlmOf(ctx, sender)
 }
 
 // failedOlmOf tells of the newest failed Olm message of a sender: the probable

@@ -45,7 +45,7 @@ func TestATargetThatCannotBeReadIsUndecrypted(t *testing.T) {
 	if err := a.FetchTarget(t.Context(), den.ID, old); err != nil {
 		t.Fatal(err)
 	}
-	if got, ok := s.undecrypted(old); !ok || got.Reason != timeline.ReasonNoSession || got.Event.Live {
+	if got, ok := s.undecrypted(old); !ok || got.Reason != timeline.ReasonNoSession || got.Event.Live || got.Cause != timeline.CauseBeforeDevice {
 		t.Errorf("%+v, found %v", got, ok)
 	}
 }

@@ -57,6 +57,12 @@ func judgeNeeds(s Snapshot) (needs []string) {
 	need(s.Counts.Attachments["lost"], "attachment is lost", "attachments are lost")
 	need(s.Counts.Undecrypted["no_session"]+s.Counts.Undecrypted["unknown_index"]+s.Counts.Undecrypted["withheld"]+s.Counts.Undecrypted["bad_mac"],
 		"message has no key", "messages have no key")
+	if !s.Device.Looked.IsZero() && !s.Device.Signed {
+		needs = append(needs, "the bot's device is not signed")
+	}
+	if d := s.Device; len(d.Withheld) > 0 {
+		need(len(d.Withheld)+d.MoreWithheld, "person withholds room keys", "people withhold room keys")
+	}
 	need(s.Counts.Events["unreadable"], "event is unreadable", "events are unreadable")
 	need(len(s.Invites)+s.MoreInvites, "invite waits", "invites wait")
 	if d := s.Lag.Delivery; d != nil && *d > late.Seconds() {

@@ -60,10 +60,12 @@ func (v view) Span(s *float64) string {
 // Stamp is a time for machines and for a person's second look.
 func (v view) Stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
-// Missing are the troubles that want a person or an explanation; Refused those of
-// attachments.
+// Missing are the troubles that want a person or an explanation. What cannot be read has a
+// chapter of its own, with the probable causes.
 func (v view) Missing() []Trouble {
-	return v.pick(func(t Trouble) bool { return t.What != "attachment" })
+	return v.pick(func(t Trouble) bool {
+		return t.What != "attachment" && (t.What != "event" || t.State != "undecrypted" || len(v.Undecryptable) == 0)
+	})
 }
 
 // Files are the troubles of attachments.

@@ -76,6 +76,20 @@ func TestOneSentenceSaysHowItIs(t *testing.T) {
 			},
 			status.Warn, "Running. Worth a look: 2 objects were refused or given up, 1 message has no key, 2 invites wait, delivery is 1 h behind.",
 		},
+		"a device that nobody has signed": {
+			func(s *status.Snapshot) {
+				s.Device = status.Device{Looked: noon, Withheld: make([]status.Withheld, 2), MoreWithheld: 1}
+			},
+			status.Warn, "Running. Worth a look: the bot's device is not signed, 3 people withhold room keys.",
+		},
+		"a device that nobody has looked at": {func(s *status.Snapshot) { s.Device = status.Device{} }, status.Good, "Running. Everything that was said is in OpenCTI."},
+		"stopped": {
+			func(s *status.Snapshot) {
+				s.Stopped, s.Readiness = true, status.Readiness{}
+				s.Counts.Posts = map[string]int{"due": 1, "dead": 1}
+			},
+			status.Bad, "No connector is running. 1 message waits to be delivered. Worth a look: 1 object was refused or given up.",
+		},
 		"starting": {
 			func(s *status.Snapshot) {
 				s.Connector.Started = noon.Add(-time.Second)

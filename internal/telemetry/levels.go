@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,6 +29,13 @@ type Levels struct {
 	Free  int64
 	// Ready is whether messages can come and go.
 	Ready bool
+	// Causes counts events that cannot be read by probable cause, "" for none that is known.
+	Causes map[string]int
+	// Signed is whether the bot's device is signed, BackupOpen whether the key backup is in
+	// use; nil before that was looked at.
+	Signed, BackupOpen *bool
+	// Withholders counts the people who have withheld room keys in the last days, by code.
+	Withholders map[string]int
 }
 
 // The closed sets of what is counted.
@@ -39,6 +47,8 @@ var levelLabels = map[string][]string{
 	"attachments": {"wanted", "fetched", "attached", "refused", "lost"},
 	"undecrypted": {"no_session", "withheld", "unknown_index", "bad_mac", "replay", "wrong_room", "algorithm", "malformed"},
 	"bytes":       {"database", "spool"},
+	"codes":       {"m.unverified", "m.blacklisted", "m.unauthorised", "m.unavailable", "m.no_olm", "other"},
+	"causes":      {"none", "m.unverified", "m.blacklisted", "m.unauthorised", "m.unavailable", "m.no_olm", "failed_olm", "before_device", "before_invite", "other"},
 }
 
 // levelsFor is how long an answer is given again, so that a storm of scrapes asks the
@@ -53,6 +63,7 @@ type levels struct {
 	events, undecrypted, rooms, authors, posts, attachments *prometheus.Desc
 	gapsOpen, gapsLost, targets, waiting, invites           *prometheus.Desc
 	sync, oldestDue, oldestUndecrypted, bytes, free, ready  *prometheus.Desc
+	causes, signed, backup, withholders                     *prometheus.Desc
 	failed                                                  *prometheus.Desc
 
 	mu       sync.Mutex // also held while asking: one question at a time
@@ -85,10 +96,15 @@ func (m *Metrics) newLevels() *levels {
 			"Age of the oldest message that waits to be delivered, 0 where none waits."),
 		oldestUndecrypted: gauge("matrix_connector_decryption_lag_seconds",
 			"Age of the oldest live event that waits for its key, 0 where none waits."),
-		sync:  gauge("matrix_connector_sync_lag_seconds", "Time since /sync was last answered, or since the start."),
-		bytes: gauge("matrix_connector_store_bytes", "Bytes of the store on disk, by part.", "part"),
-		free:  gauge("matrix_connector_store_free_bytes", "Bytes that are free where the store lies."),
-		ready: gauge("matrix_connector_ready", "1 while messages can come and go, as /readyz says."),
+		sync:   gauge("matrix_connector_sync_lag_seconds", "Time since /sync was last answered, or since the start."),
+		bytes:  gauge("matrix_connector_store_bytes", "Bytes of the store on disk, by part.", "part"),
+		free:   gauge("matrix_connector_store_free_bytes", "Bytes that are free where the store lies."),
+		ready:  gauge("matrix_connector_ready", "1 while messages can come and go, as /readyz says."),
+		causes: gauge("matrix_connector_undecrypted_causes", "Events that cannot be read yet, by probable cause.", "cause"),
+		signed: gauge("matrix_connector_device_signed", "1 while the bot's device is signed by its account's identity; left out before that was looked at."),
+		backup: gauge("matrix_connector_key_backup_open", "1 while keys are saved in and restored from the account's key backup; left out before that was looked at."),
+		withholders: gauge("matrix_connector_key_withholders",
+			"People who have withheld room keys from the bot in the last 7 days, by the code they gave.", "code"),
 		failed: prometheus.NewDesc(m.define("counter", "matrix_connector_levels_errors_total",
 			"Scrapes for which the store could not be asked; gauges that come from it are left out then."),
 			"Scrapes for which the store could not be asked; gauges that come from it are left out then.", nil, nil),
@@ -109,7 +125,7 @@ func (m *Metrics) Observe(source func(context.Context) (Levels, error), now func
 func (l *levels) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		l.events, l.undecrypted, l.rooms, l.authors, l.posts, l.attachments, l.gapsOpen, l.gapsLost, l.targets, l.waiting,
-		l.invites, l.sync, l.oldestDue, l.oldestUndecrypted, l.bytes, l.free, l.ready, l.failed,
+		l.causes, l.signed, l.backup, l.withholders, l.invites, l.sync, l.oldestDue, l.oldestUndecrypted, l.bytes, l.free, l.ready, l.failed,
 	} {
 		out <- d
 	}
@@ -154,6 +170,8 @@ func (l *levels) send(out chan<- prometheus.Metric, now time.Time) {
 		{l.authors, "authors", v.Authors},
 		{l.posts, "posts", v.Posts},
 		{l.attachments, "attachments", v.Attachments},
+		{l.causes, "causes", among(levelLabels["causes"], v.Causes)},
+		{l.withholders, "codes", among(levelLabels["codes"], v.Withholders)},
 	} {
 		for _, value := range levelLabels[by.set] {
 			gauge(by.desc, float64(by.counts[value]), value)
@@ -179,9 +197,26 @@ func (l *levels) send(out chan<- prometheus.Metric, now time.Time) {
 	if v.Free >= 0 {
 		gauge(l.free, float64(v.Free))
 	}
-	ready := 0.0
-	if v.Ready {
-		ready = 1
+	truth := map[bool]float64{true: 1}
+	gauge(l.ready, truth[v.Ready])
+	for d, is := range map[*prometheus.Desc]*bool{l.signed: v.Signed, l.backup: v.BackupOpen} {
+		if is != nil {
+			gauge(d, truth[*is])
+		}
 	}
-	gauge(l.ready, ready)
+}
+
+// among folds a map onto a closed set: "" counts as none, what is not in the set as other.
+func among(set []string, counts map[string]int) map[string]int {
+	folded := map[string]int{}
+	for value, n := range counts {
+		switch {
+		case value == "":
+			value = "none"
+		case !slices.Contains(set, value):
+			value = "other"
+		}
+		folded[value] += n
+	}
+	return folded
 }

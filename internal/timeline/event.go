@@ -86,6 +86,12 @@ const (
 	ReasonMalformed    UndecryptedReason = "malformed"     // not an m.room.encrypted content, forged or damaged, or a corrupt payload
 )
 
+// Probable causes of a key that has not come, beside the codes of withheld notices.
+const (
+	CauseBeforeDevice = "before_device" // sent before the device existed
+	CauseBeforeInvite = "before_invite" // sent before the bot was in the room
+)
+
 // Retryable reports whether a later key can make the event readable.
 func (r UndecryptedReason) Retryable() bool {
 	switch r {
