@@ -52,8 +52,8 @@ func healthy() status.Snapshot {
 		},
 		Undecryptable: []status.Undecryptable{{
 			Reason: "withheld", Cause: "m.unverified", Count: 2, Oldest: ago(31 * time.Minute), Newest: ago(25 * time.Minute),
-			Says: "the sender's client gives keys to verified devices only",
-			Cure: "the sender gives keys only to devices of people whose identity they have verified: verify each other by emoji (matrix-connector verify)",
+			Says:  "the sender's client gives keys to verified devices only",
+			Cure:  "the sender gives keys only to devices of people whose identity they have verified: verify each other by emoji (matrix-connector verify)",
 			Rooms: []status.RoomCount{{ID: "!kYqBsEXXjHqpLrNvUt:example.org", Name: "Incident 7: phishing wave", Count: 2}},
 		}},
 		Troubles: []status.Trouble{
