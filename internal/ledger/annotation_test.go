@@ -126,6 +126,20 @@ func TestAReactionWaitsForItsMessage(t *testing.T) {
 	}
 }
 
+func TestAReactionWaitsForTheKeyOfItsMessage(t *testing.T) {
+	d := open(t)
+	dark := encrypted(1, alice, "s")
+	d.record(timeline.Batch{Undecrypted: []timeline.Undecrypted{dark}, Events: []timeline.Event{like(10, eventID(1), "+1")}})
+	d.now = d.now.Add(7 * 24 * time.Hour)
+	if b := d.due(10); !b.Empty() {
+		t.Fatalf("%d rows are due", b.Len())
+	}
+	d.record(timeline.Batch{Events: []timeline.Event{decrypted(dark, "hello")}, Retried: []timeline.Retried{{Room: room, ID: eventID(1), Readable: true}}})
+	if landed := d.deliver(); len(landed) != 1 || len(landed[0].Post.Reactions) != 1 {
+		t.Errorf("landed are %+v", landed)
+	}
+}
+
 func TestAReactionIsTakenBack(t *testing.T) {
 	d := open(t, func(c *ledger.Config) { c.Calm = time.Minute })
 	d.news(message(1, alice, "hello"), like(10, eventID(1), "+1"), like(11, eventID(1), "-1"))

@@ -62,6 +62,9 @@ func pollFacts(poll *timeline.Poll) []string {
 	if poll.Spoiled > 0 {
 		lines = append(lines, "Spoilt votes: "+strconv.Itoa(poll.Spoiled))
 	}
+	if poll.Outdated > 0 {
+		lines = append(lines, "Votes not counted, for answers that were changed since: "+strconv.Itoa(poll.Outdated))
+	}
 	if poll.Doubtful > 0 {
 		lines = append(lines, "Votes not counted, whose sender is in doubt: "+strconv.Itoa(poll.Doubtful))
 	}

@@ -7,7 +7,7 @@ import "maunium.net/go/mautrix/id"
 func (p *Post) annotate(original Event, events []Event, taken map[id.EventID]bool) {
 	p.react(events, taken)
 	if p.Poll != nil {
-		p.Poll = p.Poll.count(original, events, taken)
+		p.Poll = p.Poll.count(original, p.Edited, events, taken)
 	}
 }
 
@@ -24,19 +24,24 @@ func (p Post) Unannotated() Post {
 // takenBack lists the events among these that a redaction among them takes back.
 func takenBack(events []Event) map[id.EventID]bool {
 	var taken map[id.EventID]bool
-	for _, r := range events {
+	var copies map[id.EventID][]*Event // of each event; nearly always one
+	for i := range events {
+		r := &events[i]
 		if r.Type != typeRedaction {
 			continue
 		}
-		item, err := Parse(r)
+		item, err := Parse(*r)
 		if err != nil || item.Class != ClassRedaction {
 			continue
 		}
-		for i := range events {
-			if e := &events[i]; e.ID == item.Target && mayRedact(&r, e) {
-				if taken == nil {
-					taken = map[id.EventID]bool{}
-				}
+		if copies == nil {
+			copies, taken = map[id.EventID][]*Event{}, map[id.EventID]bool{}
+			for i := range events {
+				copies[events[i].ID] = append(copies[events[i].ID], &events[i])
+			}
+		}
+		for _, e := range copies[item.Target] {
+			if mayRedact(r, e) {
 				taken[e.ID] = true
 			}
 		}

@@ -26,8 +26,8 @@ type Poll struct {
 
 	// Voters is how many people's votes count, Spoiled how many have chosen nothing that
 	// can be chosen, Doubtful how many votes are not counted since it is in doubt who
-	// sent them.
-	Voters, Spoiled, Doubtful int
+	// sent them, Outdated how many were for an answer that an edit has changed since.
+	Voters, Spoiled, Doubtful, Outdated int
 	// Ended and EndedBy say when and by whom the poll was closed; zero while it is open.
 	Ended   time.Time
 	EndedBy id.UserID
@@ -126,13 +126,15 @@ func (p *Poll) empty() *Poll {
 	for i := range out.Answers {
 		out.Answers[i].By = nil
 	}
-	out.Voters, out.Spoiled, out.Doubtful, out.Ended, out.EndedBy = 0, 0, 0, time.Time{}, ""
+	out.Voters, out.Spoiled, out.Doubtful, out.Outdated, out.Ended, out.EndedBy = 0, 0, 0, 0, time.Time{}, ""
 	return &out
 }
 
 // count counts the votes: the last one of each person that was sent until the poll
-// ended. Times are the senders' claims, as MSC3381 has it.
-func (p *Poll) count(start Event, events []Event, taken map[id.EventID]bool) *Poll {
+// ended. Times are the senders' claims, as MSC3381 has it. edited is when the poll was
+// edited last, zero for never: who had voted before, for an answer that says something
+// else now, has not voted for that.
+func (p *Poll) count(start Event, edited time.Time, events []Event, taken map[id.EventID]bool) *Poll {
 	out := p.empty()
 	if end := endOf(start, events, taken); end != nil {
 		out.Ended, out.EndedBy = end.Sent, end.Sender
@@ -156,8 +158,16 @@ func (p *Poll) count(start Event, events []Event, taken map[id.EventID]bool) *Po
 		}
 	}
 	out.Doubtful = len(doubtful)
+	var former *Poll // for votes that were sent before the edit
+	if item, err := Parse(start); err == nil && !edited.IsZero() {
+		former = item.Poll
+	}
 	for voter, e := range last {
 		item, _ := Parse(*e)
+		if former != nil && e.Sent.Before(edited) && out.changed(former, item.Vote) {
+			out.Outdated++
+			continue
+		}
 		if !out.choose(voter, item.Vote) {
 			out.Spoiled++
 			continue
@@ -168,6 +178,19 @@ func (p *Poll) count(start Event, events []Event, taken map[id.EventID]bool) *Po
 		slices.Sort(out.Answers[i].By)
 	}
 	return out
+}
+
+// changed reports whether one of the chosen answers said something else in a former
+// version.
+func (p *Poll) changed(former *Poll, vote []string) bool {
+	for _, name := range vote[:min(len(vote), former.Max)] {
+		now := slices.IndexFunc(p.Answers, func(a Answer) bool { return a.ID == name })
+		then := slices.IndexFunc(former.Answers, func(a Answer) bool { return a.ID == name })
+		if now >= 0 && then >= 0 && p.Answers[now].Text != former.Answers[then].Text {
+			return true
+		}
+	}
+	return false
 }
 
 // choose gives a voter's choice to the answers. One answer that does not exist spoils

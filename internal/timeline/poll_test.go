@@ -152,6 +152,22 @@ func TestVotesAreCountedHere(t *testing.T) {
 	}
 }
 
+func TestVotesOnAnEditedPollAreForItsNewAnswers(t *testing.T) {
+	edit := typed("m.poll.start", `{"m.text":"* Dinner?","m.relates_to":{"rel_type":"m.replace","event_id":"$self"},"m.new_content":`+
+		`{"m.poll":{"question":{"m.text":"Dinner?"},"answers":[{"m.id":"s","m.text":"Salad"},{"m.id":"p","m.text":"Pasta"}]}}}`)
+	edit.ID, edit.Sent = "$edit", edit.Sent.Add(5*time.Second)
+	post, ok := timeline.Compose([]timeline.Event{
+		vote(bob, 6, "p"), edit, typed("m.poll.start", fmt.Sprintf(lunch, 1)), vote(carol, 7, "gone"), vote(mal, 1, "p"), vote("@dave:example.org", 1, "s"),
+	})
+	want := &timeline.Poll{
+		Question: "Dinner?", Max: 1, Voters: 2, Spoiled: 1, Outdated: 1,
+		Answers: []timeline.Answer{{ID: "s", Text: "Salad", By: []id.UserID{"@dave:example.org"}}, {ID: "p", Text: "Pasta", By: []id.UserID{bob}}},
+	}
+	if diff := cmp.Diff(want, post.Poll); !ok || diff != "" || post.Text != "Dinner?\n(1) Salad\n(2) Pasta" {
+		t.Errorf("%t, %q (-want +got):\n%s", ok, post.Text, diff)
+	}
+}
+
 func TestAReactionCountsOnceForAPersonAndASign(t *testing.T) {
 	react := func(n int, sender id.UserID, key string) timeline.Event {
 		e := typed("m.reaction", fmt.Sprintf(`{"m.relates_to":{"rel_type":"m.annotation","event_id":"$self","key":%q}}`, key))

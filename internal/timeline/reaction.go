@@ -43,6 +43,11 @@ func trimColons(name string) string {
 // react counts the reactions to the post: one for each person and sign, most frequent
 // first.
 func (p *Post) react(events []Event, taken map[id.EventID]bool) {
+	type mark struct {
+		key    string
+		sender id.UserID
+	}
+	seen := map[mark]bool{}
 	senders := map[string][]id.UserID{}
 	for _, e := range events {
 		if e.Type != typeReaction || taken[e.ID] {
@@ -52,7 +57,8 @@ func (p *Post) react(events []Event, taken map[id.EventID]bool) {
 		if err != nil || item.Class != ClassReaction || item.Target != p.ID || item.Key == "" {
 			continue
 		}
-		if !slices.Contains(senders[item.Key], e.Sender) {
+		if m := (mark{item.Key, e.Sender}); !seen[m] {
+			seen[m] = true
 			senders[item.Key] = append(senders[item.Key], e.Sender)
 		}
 	}
