@@ -149,8 +149,8 @@ func (s *storage) old(ctx context.Context, state []byte) error {
 		return nil
 	}
 	err := connector.OldStore(ctx, ledger.New(ledger.Config{Store: s.open}), s.settings.Matrix.StorePath, state)
-	if _, ok := errors.AsType[*connector.OldStoreError](err); !ok {
-		return nil
+	if old, ok := errors.AsType[*connector.OldStoreError](err); ok {
+		return old
 	}
-	return err
+	return nil
 }

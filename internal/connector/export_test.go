@@ -86,3 +86,12 @@ var (
 	BecauseOf = becauseOf
 	DeviceOf  = deviceOf
 )
+
+// Judge judges what the platform keeps for tests.
+type Judge struct{ j *judge }
+
+func NewJudge(l *ledger.Ledger, st *store.Store, s Sink, m *mapping.Mapper) *Judge {
+	return &Judge{&judge{ledger: l, store: st, find: s.Find, mapper: m, log: slog.New(slog.DiscardHandler), path: "store", url: "http://octi"}}
+}
+
+func (j *Judge) Look(ctx context.Context, state []byte) error { return j.j.look(ctx, state) }

@@ -81,6 +81,7 @@ func (c *Connector) deliver(ctx context.Context) error {
 type toPlatform struct {
 	connector *Connector
 	platform  *opencti.Platform
+	judge     *judge // set by start; nil: the platform may not be asked
 }
 
 func (o *toPlatform) sink() Sink { return o.platform }
@@ -93,21 +94,20 @@ func (o *toPlatform) start(ctx context.Context) error {
 	c := o.connector
 	var reg opencti.Registration
 	err := c.insist(ctx, "register", func() (err error) {
-		if reg, err = o.platform.Start(ctx); err != nil {
+		if reg, err = o.platform.Start(ctx); err == nil {
+			err = o.look(ctx, reg)
+		}
+		if !judged(err) {
 			c.hear()
 		}
 		return err
 	}, func(err error) bool {
 		_, ok := errors.AsType[*opencti.Problem](err)
-		return ok
+		return ok || judged(err)
 	})
 	if err != nil {
 		return err
 	}
-	if err := OldStore(ctx, c.ledger, c.config.Settings.Matrix.StorePath, reg.State); err != nil {
-		return err
-	}
-	c.hear()
 	// The registration has said in the log what is lacking.
 	c.noFiles.Store(!reg.CanAttach)
 	c.vitals.set(func(v *vitals) { v.registered, v.version = true, reg.Version })
@@ -117,9 +117,41 @@ func (o *toPlatform) start(ctx context.Context) error {
 	return nil
 }
 
+// look judges what the platform keeps for the connector.
+func (o *toPlatform) look(ctx context.Context, reg opencti.Registration) error {
+	c := o.connector
+	o.judge = o.newJudge(reg.CanRead)
+	switch {
+	case reg.Reset:
+		return nil // it keeps nothing, because somebody wants so
+	case o.judge == nil:
+		return OldStore(ctx, c.ledger, c.config.Settings.Matrix.StorePath, reg.State)
+	}
+	return o.judge.look(ctx, reg.State)
+}
+
+// newJudge makes the judge of what the platform keeps; nil where it may not be asked.
+func (o *toPlatform) newJudge(canRead bool) *judge {
+	if !canRead {
+		return nil
+	}
+	c := o.connector
+	return &judge{
+		ledger: c.ledger, store: c.store, find: o.platform.Find, mapper: c.mapper, log: c.log,
+		path: c.config.Settings.Matrix.StorePath, url: string(c.config.Settings.OpenCTI.URL),
+	}
+}
+
+// judged reports whether an error is a verdict that a person has to act upon.
+func judged(err error) bool {
+	_, old := errors.AsType[*OldStoreError](err)
+	_, other := errors.AsType[*OtherPlatformError](err)
+	return old || other
+}
+
 func (o *toPlatform) attend(ctx context.Context) error {
 	c := o.connector
-	ping := &pinger{ledger: c.ledger, platform: o.platform, log: c.log, vitals: c.vitals, now: c.now, info: opencti.PingInfo{
+	ping := &pinger{ledger: c.ledger, platform: o.platform, log: c.log, vitals: c.vitals, now: c.now, judge: o.judge, looked: c.now(), info: opencti.PingInfo{
 		QueueThreshold: float64(c.config.Settings.Connector.QueueThreshold),
 	}}
 	return ping.run(ctx)

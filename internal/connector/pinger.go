@@ -21,22 +21,29 @@ type pinger struct {
 	vitals   *vitals // nil: nothing is counted
 	now      func() time.Time
 	info     opencti.PingInfo
-	reset    bool // asked for and not carried out yet: the platform says so once
+	judge    *judge    // of what the platform keeps, before each ping; nil: it may not be asked
+	looked   time.Time // when the platform was last the one that it was
+	reset    bool      // asked for and not carried out yet: the platform says so once
 }
 
 // pinged is what is pinged: an [opencti.Platform].
 type pinged interface {
+	State(ctx context.Context) (state []byte, reset bool, err error)
 	Ping(ctx context.Context, state []byte, info opencti.PingInfo) (reset bool, err error)
 }
 
 // lastPing is how long a stop waits for the ping that tells how far the store came.
 const lastPing = 2 * time.Second
 
-// run pings until ctx ends, and once more then. It returns nil.
+// run pings until ctx ends, and once more then. Its error is a verdict about the store or
+// the platform, for a person to act upon.
 func (p *pinger) run(ctx context.Context) error {
 	pace := pace{log: p.log, what: opPing, now: time.Now, vitals: p.vitals}
 	for {
 		err := p.ping(ctx)
+		if judged(err) {
+			return err
+		}
 		wait := opencti.PingEvery
 		if ctx.Err() == nil {
 			if failed := pace.after(ctx, err, classify(err)); failed > 0 {
@@ -55,7 +62,36 @@ func (p *pinger) run(ctx context.Context) error {
 	}
 }
 
+// look finds out whether store and platform are still what they were: the platform may have
+// been restored or replaced since the last ping.
+func (p *pinger) look(ctx context.Context) error {
+	if p.judge == nil {
+		return nil
+	}
+	now := p.now()
+	state, reset, err := p.platform.State(ctx)
+	if err != nil {
+		return fmt.Errorf("read the state: %w", err)
+	}
+	if !reset { // which the ping hears of
+		err = p.judge.look(ctx, state)
+	}
+	if _, other := errors.AsType[*OtherPlatformError](err); other {
+		// What landed meanwhile has landed in the wrong place.
+		_, failed := p.ledger.Restored(ctx, p.looked)
+		return errors.Join(err, failed)
+	}
+	if err == nil {
+		p.looked = now
+	}
+	return err
+}
+
 func (p *pinger) ping(ctx context.Context) error {
+	if err := p.look(ctx); err != nil {
+		p.vitals.count().Pinged(err)
+		return err
+	}
 	here, err := p.ledger.Mark(ctx)
 	if err != nil {
 		return err

@@ -27,6 +27,8 @@ func (r *resets) Ping(context.Context, []byte, opencti.PingInfo) (bool, error) {
 	return asked, nil
 }
 
+func (r *resets) State(context.Context) ([]byte, bool, error) { return nil, r.asked, nil }
+
 func (s *scene) exec(query string) {
 	s.t.Helper()
 	if _, err := s.store.DB().Exec(s.ctx, query); err != nil {
@@ -82,6 +84,8 @@ func (k *keeps) Ping(_ context.Context, state []byte, _ opencti.PingInfo) (bool,
 	k.state = state
 	return false, nil
 }
+
+func (k *keeps) State(context.Context) ([]byte, bool, error) { return k.state, false, nil }
 
 func TestACopyOfTheStoreIsKnownByTheStateOfItsNewerSelf(t *testing.T) {
 	s := newScene(t)

@@ -327,7 +327,7 @@ func (l *Ledger) Attached(ctx context.Context, a timeline.Attachment) (spool str
 			return err
 		}
 		spool = row.value.Spool
-		_, err = l.run(ctx, "UPDATE ledger_attachment SET state = 'attached', spool = '', due_at = 0, attempts = 0, class = '', reason = '' WHERE id = ?", row.id)
+		_, err = l.run(ctx, "UPDATE ledger_attachment SET state = 'attached', attached_at = ?, spool = '', due_at = 0, attempts = 0, class = '', reason = '' WHERE id = ?", l.now(), row.id)
 		return err
 	})
 	return spool, err

@@ -42,6 +42,8 @@
 // What others say about a landed post, a reaction or a vote, makes it due after a time
 // ([Config.Calm]), so that many of them are one change.
 //
+// [Ledger.Restored] forgets what has landed since a moment: the sink lost it.
+//
 // An outcome that comes for a row that was given up meanwhile changes no state.
 // An amendment (a mutation that answers at once) may also go from due to landed or
 // dead without a receipt. Rooms and authors have the same states and land first:

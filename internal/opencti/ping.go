@@ -61,6 +61,17 @@ func (p *Platform) Ping(ctx context.Context, state []byte, info PingInfo) (reset
 	return true, nil
 }
 
+// State gives the state that the platform keeps, nil where it keeps none or does not know
+// the connector, and whether a reset was asked for that no ping has heard of yet. It needs
+// the right to read.
+func (p *Platform) State(ctx context.Context) (state []byte, reset bool, err error) {
+	c, err := p.known(ctx)
+	if err != nil || c == nil {
+		return nil, false, err
+	}
+	return c.state(), c.Reset, nil
+}
+
 func (p *Platform) ping(ctx context.Context, state []byte, info PingInfo) (string, error) {
 	var out struct {
 		Connector *struct {
