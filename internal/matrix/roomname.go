@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
+	"go.mau.fi/util/dbutil"
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
@@ -58,21 +60,62 @@ func (v *roomView) computeName(ctx context.Context) (string, error) {
 	if alias := tidy(c["alias"]); alias != "" {
 		return alias, nil
 	}
-	names := make([]string, 0, len(v.heroes))
-	for _, u := range v.heroes {
-		if u == v.own {
+	heroes, members := v.heroes, v.joined+v.invited
+	if len(heroes) == 0 && members == 0 {
+		// A server that counts nobody: those who are known.
+		if heroes, err = v.others(ctx); err != nil {
+			return "", err
+		}
+		members = len(heroes) + 1
+	}
+	names, err := v.names(ctx, heroes)
+	if err != nil {
+		return "", err
+	}
+	return heroName(names[:min(len(names), maxHeroes)], members, v.id), nil
+}
+
+// maxHeroes is how many people a room is named by (Matrix C-S API, "Calculating the
+// display name for a room").
+const maxHeroes = 5
+
+// names are the display names of people but the account; where two have the same, each
+// stands with its id.
+func (v *roomView) names(ctx context.Context, people []id.UserID) ([]string, error) {
+	var names []string
+	var ids []id.UserID
+	taken := map[string]int{}
+	for _, u := range people {
+		if u == v.own || slices.Contains(ids, u) {
 			continue
 		}
 		name, err := v.memberName(ctx, u)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		if name == "" {
 			name = u.String()
 		}
-		names = append(names, name)
+		taken[name]++
+		names, ids = append(names, name), append(ids, u)
 	}
-	return heroName(names, v.joined+v.invited, v.id), nil
+	for i, name := range names {
+		if taken[name] > 1 && name != ids[i].String() {
+			names[i] = name + " (" + ids[i].String() + ")"
+		}
+	}
+	return names, nil
+}
+
+// others are the people who are known to be in the room, or invited to it, by their ids.
+func (v *roomView) others(ctx context.Context) ([]id.UserID, error) {
+	rows, err := v.db.Query(ctx, `SELECT state_key FROM matrix_state WHERE room_id=$1 AND type=$2 AND state_key<>$3
+		AND json_extract(content, '$.membership') IN ('join', 'invite') ORDER BY state_key LIMIT 10`, v.id, event.StateMember.Type, v.own)
+	people, err := dbutil.NewRowIterWithError(rows, dbutil.ScanSingleColumn[id.UserID], err).AsList()
+	if err != nil {
+		return nil, fmt.Errorf("list members of room: %w", err)
+	}
+	return people, nil
 }
 
 // heroName names a room after those in it. members counts the account itself.

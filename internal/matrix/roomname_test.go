@@ -53,6 +53,9 @@ func TestRoomsAreNamedAsTheSpecificationSays(t *testing.T) {
 		{name: "by two heroes", state: []string{member(1, "@alice:x", "Alice"), member(2, "@bob:x", "Bob")}, summary: `{"m.heroes":["@alice:x","@bob:x"],"m.joined_member_count":3}`, want: "Alice and Bob"},
 		{name: "by heroes and others", state: []string{member(1, "@alice:x", "Alice"), member(2, "@bob:x", "Bob")}, summary: `{"m.heroes":["@alice:x","@bob:x"],"m.joined_member_count":4,"m.invited_member_count":2}`, want: "Alice, Bob and 3 others"},
 		{name: "those who are gone", state: []string{member(1, "@alice:x", "Alice")}, summary: `{"m.heroes":["@alice:x"],"m.joined_member_count":1}`, want: "Empty room (was Alice)"},
+		{name: "two of one name", state: []string{member(1, "@alice:x", "Alice"), member(2, "@mallory:x", "Alice"), member(3, "@bob:x", "Bob")}, summary: `{"m.heroes":["@alice:x","@mallory:x","@bob:x"],"m.joined_member_count":4}`, want: "Alice (@alice:x), Alice (@mallory:x) and Bob"},
+		{name: "five heroes at most", summary: `{"m.heroes":["@1:x","@2:x","@3:x","@4:x","@5:x","@6:x"],"m.joined_member_count":7}`, want: "@1:x, @2:x, @3:x, @4:x, @5:x and 1 other"},
+		{name: "by those who are known, of a server that counts nobody", state: []string{member(1, "@alice:x", "Alice"), state(2, "m.room.member", "@gone:x", map[string]any{"membership": "leave"})}, want: "Alice"},
 		{name: "by nothing", want: room},
 	} {
 		t.Run(test.name, func(t *testing.T) {
