@@ -1,9 +1,7 @@
 package internal_test
 
 import (
-	"encoding/json"
 	"flag"
-	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -12,18 +10,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
-	"github.com/rogpeppe/go-internal/txtar"
 )
 
-var update = flag.Bool("update", false, "rewrite the table of cases in docs/mapping.md")
-
-// The marks between which the table of cases stands.
-const (
-	casesStart = "<!-- cases: go test ./internal -update -->\n"
-	casesEnd   = "<!-- end of cases -->\n"
-)
+var update = flag.Bool("update", false, "rewrite the tables of docs/mapping.md and its picture")
 
 func read(t *testing.T, path string) string {
 	t.Helper()
@@ -32,86 +21,6 @@ func read(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	return string(text)
-}
-
-func TestTheManualShowsEachCaseOfTheMapping(t *testing.T) {
-	const path = "../docs/mapping.md"
-	text := read(t, path)
-	before, rest, ok := strings.Cut(text, casesStart)
-	shown, after, ok2 := strings.Cut(rest, casesEnd)
-	if !ok || !ok2 {
-		t.Fatalf("%s lacks the marks of the table of cases", path)
-	}
-	want := "\n" + cases(t) + "\n"
-	if *update {
-		if err := os.WriteFile(path, []byte(before+casesStart+want+casesEnd+after), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if diff := cmp.Diff(want, shown); diff != "" {
-		t.Errorf("%s shows other cases; run go test ./internal -update\n%s", path, diff)
-	}
-}
-
-// cases is the table of what each golden case becomes.
-func cases(t *testing.T) string {
-	t.Helper()
-	files, err := filepath.Glob("mapping/testdata/golden/*.txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("goldens: %v, %v", files, err)
-	}
-	var b strings.Builder
-	b.WriteString("| case | content | description |\n|---|---|---|\n")
-	for _, path := range files {
-		archive, err := txtar.ParseFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, f := range archive.Files {
-			if f.Name != "bundle.json" {
-				continue
-			}
-			if !strings.HasPrefix(string(f.Data), "{") {
-				fmt.Fprintf(&b, "| %s | – | %s |\n", strings.TrimSpace(string(archive.Comment)), strings.TrimSpace(string(f.Data)))
-				continue
-			}
-			var bundle struct {
-				Objects []struct {
-					Type        string
-					Content     string
-					Description string `json:"x_opencti_description"`
-				}
-			}
-			if err := json.Unmarshal(f.Data, &bundle); err != nil {
-				t.Fatalf("%s: %v", path, err)
-			}
-			for _, o := range bundle.Objects {
-				if o.Type == "media-content" {
-					fmt.Fprintf(&b, "| %s | %s | %s |\n", strings.ReplaceAll(strings.TrimSpace(string(archive.Comment)), "\n", " "), code(o.Content), code(o.Description))
-				}
-			}
-		}
-	}
-	return b.String()
-}
-
-// code shows a text literally in a cell of a table: the Markdown that the platform
-// is sent, clipped.
-func code(text string) string {
-	const most = 240
-	if runes := []rune(text); len(runes) > most {
-		text = string(runes[:most]) + " …"
-	}
-	text = strings.NewReplacer("  \n", " ⏎ ", "\n", " ⏎ ", "|", `\|`).Replace(text)
-	fence := "`"
-	for strings.Contains(text, fence) {
-		fence += "`"
-	}
-	if len(fence) > 1 {
-		return fence + " " + text + " " + fence
-	}
-	return fence + text + fence
 }
 
 // pages are the documents of the repository.
