@@ -37,7 +37,7 @@ var ours = map[string][]string{
 	"opencti":             {"crash", "stix", "opencti/graphql"},
 	"mapping":             {"markup", "timeline", "stix"},
 	"opencti/graphql":     {},
-	"directory":           {"stix"},
+	"directory":           {"crash", "stix"},
 	"connector":           {"config", "control", "directory", "ledger", "mapping", "matrix", "network", "opencti", "request", "sas", "stix", "store", "status", "telemetry", "timeline"},
 	"check":               {"config", "connector", "ledger", "matrix", "network", "opencti", "stix", "store", "timeline"},
 	"cli":                 {"check", "config", "connector", "control", "request", "status", "telemetry"},

@@ -43,9 +43,10 @@ type Said struct {
 	Event     id.EventID
 	Room      id.RoomID
 	Sender    id.UserID
-	Type      string // the event's type, decrypted
-	MsgType   string // of an m.room.message
-	Text      string // body, caption or description; empty where only a file was sent
+	Type      string   // the event's type, decrypted
+	MsgType   string   // of an m.room.message
+	Text      string   // body, caption or description; empty where only a file was sent
+	Former    []string // what it said before it was edited, oldest first
 	File      *File
 	More      []File // of a gallery
 	Encrypted bool

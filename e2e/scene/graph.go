@@ -96,6 +96,11 @@ func (s *Scene) differs(one people.Said, o openctitest.Object, all *graph) []str
 	if !strings.Contains(o.Text("content"), one.Text) {
 		say("content %q lacks %q", o.Text("content"), one.Text)
 	}
+	for _, former := range one.Former {
+		if !strings.Contains(o.Text("x_opencti_description"), former) {
+			say("description %q lacks the former text %q", o.Text("x_opencti_description"), former)
+		}
+	}
 	if got := o.Text("media_category"); got != "matrix" {
 		say("media category %q, want matrix", got)
 	}

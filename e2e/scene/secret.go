@@ -201,7 +201,9 @@ func (s *Scene) identity(ctx context.Context, c *canaries, recovery string, toke
 func (s *Scene) chat() *canaries {
 	c := &canaries{}
 	for _, one := range s.Town.Said() {
-		c.said(one.Text, "chat text")
+		for _, text := range append(one.Former, one.Text) {
+			c.said(text, "chat text")
+		}
 		if one.File != nil {
 			c.said(one.File.Name, "a file name")
 			c.said(string(one.File.Bytes[:min(len(one.File.Bytes), 64)]), "a file")

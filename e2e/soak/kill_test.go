@@ -136,10 +136,31 @@ func (c *crowd) talks() {
 		said := c.s.Town.Said()
 		target := said[c.chance.IntN(len(said))]
 		person.Says(target.Room, fmt.Sprintf("Answer of the chat, line %d", n), people.ReplyTo(target.Event))
+	case n%5 == 0:
+		c.changes(fmt.Sprintf("Reworded when the chat was at line %d", n))
 	case n%8 == 0:
 		c.withheld = append(c.withheld, c.alice.SaysWithoutKey(c.rooms[1], c.s.Bot, fmt.Sprintf("Line %d, whose key comes late", n)))
 	default:
 		person.Says(room, fmt.Sprintf("Line %d of a long conversation", n))
+	}
+}
+
+// changes rewords a text that was said, or has somebody react to it.
+func (c *crowd) changes(text string) {
+	var texts []people.Said
+	for _, one := range c.s.Town.Said() {
+		if one.MsgType == "m.text" {
+			texts = append(texts, one)
+		}
+	}
+	one := texts[c.chance.IntN(len(texts))]
+	switch {
+	case c.chance.IntN(4) == 0:
+		c.bob.Reacts(one, "👍")
+	case one.Sender == c.alice.ID:
+		c.alice.Rewords(one, text)
+	default:
+		c.bob.Rewords(one, text)
 	}
 }
 

@@ -37,6 +37,7 @@ type life struct {
 	name  string
 
 	plain, sealed id.RoomID
+	said          people.Said // something that can be edited
 }
 
 func newLife(s *scene.Scene, alice *people.Person, name string) *life {
@@ -62,6 +63,7 @@ func (l *life) joined() bool {
 // talks has people say and send something in both rooms.
 func (l *life) talks(when string) {
 	first := l.alice.Says(l.sealed, fmt.Sprintf("Said to %s %s, in private", l.name, when))
+	l.said = first
 	l.alice.Says(l.plain, fmt.Sprintf("Said to %s %s, in the open", l.name, when))
 	l.alice.Sends(l.sealed, people.Document("the-report-of-"+when+".pdf", l.name), "")
 	l.alice.Says(l.sealed, fmt.Sprintf("And an answer %s to %s", when, l.name), people.ReplyTo(first.Event))
@@ -77,7 +79,11 @@ func (l *life) passes() (died bool) {
 	if l.s.Dies(l.s.Arrived) {
 		return true
 	}
-	// A landed Channel is renamed by mutation.
+	// What has landed is changed by mutations: a message by its edit, a Channel's name.
+	l.alice.Rewords(l.said, "Reworded for "+l.name)
+	if l.s.Dies(l.s.Arrived) {
+		return true
+	}
 	name := "Another name of " + l.name
 	l.alice.Renames(l.plain, name)
 	return l.s.Dies(func() bool {

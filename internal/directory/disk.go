@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/matrix-connector/matrix-connector/internal/crash"
 	"github.com/matrix-connector/matrix-connector/internal/stix"
 )
 
@@ -47,15 +48,18 @@ func (w *writer) write(path string, content func(io.Writer) error) (err error) {
 	if err := content(f); err != nil {
 		return errors.Join(err, f.Close())
 	}
+	crash.At("directory:", "written")
 	if err := f.Sync(); err != nil {
 		return errors.Join(fmt.Errorf("sync file: %w", err), f.Close())
 	}
+	crash.At("directory:", "synced")
 	if err := f.Close(); err != nil {
 		return fmt.Errorf("close file: %w", err)
 	}
 	if err := os.Rename(f.Name(), path); err != nil {
 		return fmt.Errorf("name file: %w", err)
 	}
+	crash.At("directory:", "renamed")
 	w.folders[folder] = true
 	return nil
 }
@@ -83,6 +87,7 @@ func (w *writer) sync() error {
 			return fmt.Errorf("sync folder: %w", err)
 		}
 	}
+	crash.At("directory:", "folders synced")
 	return nil
 }
 
