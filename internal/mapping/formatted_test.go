@@ -164,8 +164,11 @@ func readFormatted(t *testing.T, source string, gfm bool) *page {
 func (p *page) walkFormatted(node *html.Node, gfm, code bool) {
 	if node.Type == html.TextNode {
 		p.text.WriteString(node.Data)
-		if gfm && !code && strings.Contains(node.Data, "\n") && strings.TrimSpace(node.Data) != "" &&
-			(node.PrevSibling == nil || node.PrevSibling.DataAtom != atom.Br || strings.LastIndex(node.Data, "\n") > 0) {
+		said := node.Data
+		if node.PrevSibling != nil {
+			said = strings.TrimPrefix(said, "\n") // after a break or a block
+		}
+		if gfm && !code && strings.TrimSpace(said) != "" && strings.Contains(said, "\n") {
 			p.problem("line break that HTML swallows in " + node.Data)
 		}
 		return

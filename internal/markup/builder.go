@@ -15,7 +15,10 @@ type builder struct {
 	pre     int    // open elements whose blanks and line breaks count
 	foreign int    // open svg and math
 	unseen  string // the open script or style
-	style   Style
+	drawn   bool   // there was svg or math
+	// verbatim is set within a script or style that is shown.
+	verbatim bool
+	style    Style
 
 	lines    []Line // of the paragraph that is being read
 	blank    bool   // a blank is due before the next text

@@ -25,8 +25,12 @@ func Parse(source string) Document {
 		}
 		at += len(z.Raw())
 		token := z.Token()
+		b.verbatim = b.verbatim && kind == html.TextToken
 		switch kind { //nolint:exhaustive // comments and doctypes are not seen
 		case html.TextToken:
+			if b.verbatim {
+				token.Data = html.UnescapeString(token.Data)
+			}
 			b.text(token.Data)
 		case html.EndTagToken:
 			b.end(token.Data)
@@ -109,7 +113,11 @@ func (b *builder) start(token html.Token) {
 	case roleBlock:
 		b.flush()
 	case roleUnseen:
-		b.unseen = token.Data
+		// Beside drawings only a tree would tell what of it can be seen: all is shown.
+		b.verbatim = b.drawn
+		if !b.drawn {
+			b.unseen = token.Data
+		}
 	}
 	if !kind.pairs() {
 		return
@@ -179,6 +187,7 @@ func (b *builder) start(token html.Token) {
 		b.style |= Strong
 	case roleForeign:
 		b.foreign++
+		b.drawn = true
 	}
 	f.from = b.here()
 	b.stack = append(b.stack, f)

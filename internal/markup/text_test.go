@@ -71,6 +71,7 @@ var cases = []struct{ name, html, want string }{
 	{"scripts, styles and comments are not seen", "a<script>b<b></script><style>c</style><!-- d --><!doctype e><?f?>g", "ag"},
 	{"a script without an end hides what a browser hides", "a<script>b", "a"},
 	{"drawings have other rules", "<svg><style/>a</svg><svg><![CDATA[b]]></svg><math><script/>c</math><svg/>d", "abcd"},
+	{"beside drawings no style hides what follows", "<svg><style></svg>a&amp;</style>b<style>c</style>", "</svg>a&bc"},
 	{"a tag without an end is text", "a <b", "a <b"},
 	{"what is no tag is text", "1 < 2 > 0 <3", "1 < 2 > 0 <3"},
 	{"unknown elements are their text", "<blink>a</blink><x-y>b</x-y>", "ab"},
