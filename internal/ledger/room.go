@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strings"
+	"unicode"
 
 	"go.mau.fi/util/dbutil"
 	"golang.org/x/text/cases"
@@ -190,13 +191,14 @@ func keep[T ~string](value *T, old T) {
 
 // key is what an object's id is made of: the Matrix id itself, unless another one that
 // differs only in case has it already. Object ids fold case (opencti.md §12.3), so the
-// second of two such twins gets a short hash of its exact id.
+// second of two such twins gets a short hash of its exact id. So does an id in which not
+// everything can be seen: the platform shows keys as names.
 func (l *Ledger) key(ctx context.Context, table, exact string) (string, error) {
 	var twins int
 	if err := l.queryRow(ctx, "SELECT count(*) FROM "+table+" WHERE folded = ?", fold(exact)).Scan(&twins); err != nil {
 		return "", fmt.Errorf("look up case twins: %w", err)
 	}
-	if twins == 0 {
+	if twins == 0 && shown(exact) == exact {
 		return exact, nil
 	}
 	return TwinKey(exact), nil
@@ -206,7 +208,17 @@ func (l *Ledger) key(ctx context.Context, table, exact string) (string, error) {
 // first eight hex digits of the SHA-256 of the exact id.
 func TwinKey(exact string) string {
 	sum := sha256.Sum256([]byte(exact))
-	return exact + "#" + hex.EncodeToString(sum[:4])
+	return shown(exact) + "#" + hex.EncodeToString(sum[:4])
+}
+
+// shown is an id without what could not be seen, or could reverse what stands beside it.
+func shown(exact string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
+			return -1
+		}
+		return r
+	}, exact)
 }
 
 // fold is how object ids fold a name: lower case, trimmed.

@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -278,6 +279,21 @@ func TestIDsThatDifferOnlyInCaseGetKeysOfTheirOwn(t *testing.T) {
 	// printf %s '!ROOM:example.org' | sha256sum
 	if got := ledger.TwinKey("!ROOM:example.org"); got != "!ROOM:example.org#"+"2514e554" {
 		t.Errorf("twin key is %s", got)
+	}
+}
+
+func TestIDsThatHideSomethingGetKeysThatDoNot(t *testing.T) {
+	d := open(t)
+	odd := message(1, "@\u202egro.elpmaxe:ecila\u2066:evil.example", "one")
+	odd.Room = "!a\u200bb\n:evil.example"
+	d.news(odd)
+	b := d.due(10)
+	if len(b.Rooms) != 1 || len(b.Authors) != 1 {
+		t.Fatalf("%d rooms and %d authors", len(b.Rooms), len(b.Authors))
+	}
+	room, author := b.Rooms[0].Key, b.Authors[0].Key
+	if !strings.HasPrefix(room, "!ab:evil.example#") || !strings.HasPrefix(author, "@gro.elpmaxe:ecila:evil.example#") {
+		t.Errorf("keys %q and %q", room, author)
 	}
 }
 
