@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -102,7 +103,7 @@ func TestPoisonHidesNoOtherEvent(t *testing.T) {
 	for i, p := range poison {
 		event := id.EventID(fmt.Sprintf("$poison%d", i))
 		room.Say(alice, fmt.Sprintf("before %d", i))
-		room.Put(event, strings.NewReplacer("ID", string(event), "FROM", string(alice), "NOW", fmt.Sprint(time.Now().UnixMilli())).Replace(p.event))
+		room.Put(event, strings.NewReplacer("ID", string(event), "FROM", string(alice), "NOW", strconv.FormatInt(time.Now().UnixMilli(), 10)).Replace(p.event))
 		room.Say(alice, fmt.Sprintf("after %d", i))
 		want = append(want, fmt.Sprintf("before %d", i), fmt.Sprintf("after %d", i))
 		if p.says != "" {

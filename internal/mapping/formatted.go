@@ -41,7 +41,7 @@ func otherwise(post timeline.Post) string {
 	if markdown := formatted(post); markdown != "" {
 		text += "\n\nFormatted:\n\n" + quoted(markdown)
 	}
-	if post.Body != "" {
+	if post.Body != "" && post.HTML != "" {
 		text += "\n\nIn plain text, which says something else:\n\n" + quoted(Inert(post.Body))
 	}
 	return text

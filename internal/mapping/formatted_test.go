@@ -73,9 +73,9 @@ func fuzzedHTML(n int) []string {
 }
 
 func TestFormattedTextIsHarmlessAndWhole(t *testing.T) {
-	texts := fuzzedHTML(*fuzzedTexts / 2)
+	texts := fuzzedHTML(*fuzzedTexts / 4)
 	around := []string{"b", "i", "del", "code", "h2", "li", "ul><li", "blockquote", "pre", "table><tr><td"}
-	for i, text := range append(append([]string(nil), corpus...), fuzzed(*fuzzedTexts/10)...) {
+	for i, text := range append(append([]string(nil), corpus...), fuzzed(*fuzzedTexts/20)...) {
 		tag := around[i%len(around)]
 		texts = append(texts, "<"+tag+">"+html.EscapeString(text), "a<"+tag+">"+html.EscapeString(text)+"</"+tag+">b")
 	}

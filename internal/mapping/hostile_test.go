@@ -2,6 +2,7 @@ package mapping_test
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -80,7 +81,9 @@ func FuzzFormatted(f *testing.F) {
 		}
 		var b strings.Builder
 		said(&b, document.Blocks)
-		if !holds(strings.ReplaceAll(markdown, "\u00a0", " "), unseen(b.String())) {
+		// A bracket after an address is a reference; in code a reference is its text.
+		shown := strings.NewReplacer(`\&gt;`, "&gt;", "&gt;", ">").Replace(markdown)
+		if !holds(shown, unseen(b.String())) && !holds(markdown, unseen(b.String())) {
 			t.Fatalf("%q gives %q, want %q", source, markdown, unseen(b.String()))
 		}
 		post := timeline.Post{ID: "$a", Room: "!a:b", Sender: "@a:b", Kind: timeline.KindText, Text: "x", HTML: source}
@@ -113,10 +116,8 @@ func coded(blocks []markup.Block) bool {
 				}
 			}
 		}
-		for _, item := range block.Items {
-			if coded(item) {
-				return true
-			}
+		if slices.ContainsFunc(block.Items, coded) {
+			return true
 		}
 	}
 	return false

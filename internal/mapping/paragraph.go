@@ -16,6 +16,7 @@ type paragraph struct {
 	mask  []bool // true: a backslash before this character
 	codes []span // to be written as code
 	coded []bool // true: inside one of codes
+	ends  []int  // where a ">" is to be written as a reference, in order
 	label int    // where the last "]:" stands, -1 for none
 }
 
@@ -41,13 +42,14 @@ func newParagraph(lines []string) *paragraph {
 	p.brackets()
 	p.singles()
 	p.addresses()
+	p.bracketed()
 	return p
 }
 
 // write writes the Markdown. Two blanks before a line's end make the break; unlike
 // a backslash they cannot be seen.
 func (p *paragraph) write(b *strings.Builder) {
-	if len(p.codes) == 0 && !slices.Contains(p.mask, true) {
+	if len(p.codes) == 0 && len(p.ends) == 0 && !slices.Contains(p.mask, true) {
 		b.WriteString(strings.ReplaceAll(p.said, "\n", "  \n"))
 		return
 	}
@@ -59,6 +61,8 @@ func (p *paragraph) write(b *strings.Builder) {
 		switch {
 		case r == '\n':
 			b.WriteString("  \n")
+		case p.ended(i):
+			b.WriteString(endReference)
 		case p.mask[i]:
 			b.WriteByte('\\')
 			b.WriteRune(r)
@@ -257,6 +261,42 @@ func (p *paragraph) addresses() {
 			}
 		}
 	}
+}
+
+// endReference is a ">" that ends an address.
+const endReference = "&gt;"
+
+func (p *paragraph) ended(i int) bool {
+	_, found := slices.BinarySearch(p.ends, i)
+	return found
+}
+
+// bracketed finds addresses in angle brackets, as mails and some clients write them. GFM
+// takes the closing one for a part of the address, unless it is a reference.
+func (p *paragraph) bracketed() {
+	from := -1 // the last "<" of the word
+	for i, r := range p.text {
+		switch {
+		case unicode.IsSpace(r):
+			from = -1
+		case r == '<':
+			from = i
+		case r == '>' && from >= 0 && !p.mask[i] && !p.coded[i] && p.wordEnds(i+1):
+			rest := p.text[from+1 : i]
+			if prefixed(rest, "http://") || prefixed(rest, "https://") || prefixed(rest, "www.") {
+				p.ends = append(p.ends, i)
+			}
+		}
+	}
+}
+
+// wordEnds reports whether nothing but the punctuation of a sentence follows in the
+// word.
+func (p *paragraph) wordEnds(i int) bool {
+	if strings.ContainsRune(".,:!?", p.at(i)) {
+		i++
+	}
+	return unicode.IsSpace(p.at(i))
 }
 
 // prefixed reports whether a text begins so, whatever the case of its ASCII letters.

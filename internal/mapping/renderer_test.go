@@ -235,7 +235,7 @@ var nasty = []string{
 	"|", "| a | b |", "|-|-|", "|---|:-:|", ":-", "a | b", "--|--", ":--", "\\", "\\\\", "\\*", "\\|", "&", "&amp;", "&#65;", "&#x41;", "&copy", "&lt;b&gt;", ";",
 	"<", ">", "<b>", "</b>", "<!--", "-->", "<?php", "<![CDATA[", "<!DOCTYPE html>", "<img src=x onerror=alert(1)>", "<script>", "<http://x.example/a_b>", "<a@b.example>", "<div", "<pre>", "<3",
 	"http://x.example", "https://x.example/a_b/_c_/*d*", "HTTPS://X.EXAMPLE/?a=1&b=2", "http://x.example/?q=YWJj==&r=ZGVm==", "http://x.example/a(b)c", "http://x.example/~u/~v",
-	"http://x.example/\\_", "http://x.example/`a`", "http://x.example/<b>", "http://x.example/&lt;", "http://", "www.x.example/_a_", "www.", "ahttp://x.example", "ftp://x.example/_a_",
+	"http://x.example/\\_", "http://x.example/`a`", "http://x.example/<b>", "http://x.example/&lt;", "http://", "<https://x.example/a>", "<http://x.example/_a_>.", "www.x.example/_a_", "www.", "ahttp://x.example", "ftp://x.example/_a_",
 	"a@b.example", "a_b@c.example", "_a_@b.example", "mailto:a@b.example", "xmpp:a@b.example/c", "javascript:alert(1)", "data:text/html,x", "hxxp://evil[.]com/a", "evil[.]com", "1.2.3[.]4",
 	"C:\\x\\y", "\\\\server\\share", "snake_case_name", "_x_", "*.exe", "*.dll", "a*b*c", "2*3", "x == y", "a==b==c", "YWJj==", "{}", "$x$", "\"q\"", "'", "(c)", ":smile:", "@alice:example.org",
 	"\n", "\n\n", "\n\n\n", "\r\n", "\r", "\t", " ", "  ", "    ", "     x", "\u00a0", "\u2028", "\u0000", "\u0001", "\u001b[31m", "\ufeff", "\u200b", "\u200d", "\u202e", "\u2066",
@@ -319,6 +319,19 @@ func TestCutTextStaysHarmless(t *testing.T) {
 			if p := read(t, source, false); len(p.problems) > 0 {
 				t.Errorf("%s renders %q as %q: %q", way, cut[i], source, p.problems)
 			}
+		}
+	}
+}
+
+func TestAnAddressInBracketsCanBeFollowed(t *testing.T) {
+	texts := []string{"see <https://x.example/a>", "<https://x.example/a>, and", "(<https://x.example/a>.)\n<https://x.example/a>"}
+	inert := make([]string, len(texts))
+	for i, text := range texts {
+		inert[i] = mapping.Inert(text)
+	}
+	for i, ways := range render(t, inert) {
+		if strings.Count(ways["platform"], `href="https://x.example/a"`) < strings.Count(texts[i], "<")-strings.Count(texts[i], ".)") {
+			t.Errorf("%q is shown as %q", texts[i], ways["platform"])
 		}
 	}
 }

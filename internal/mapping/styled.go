@@ -60,6 +60,7 @@ func newStyled(lines []markup.Line, where place) *styled {
 	for i := range s.mask {
 		s.mask[i] = s.mask[i] && !s.coded[i]
 	}
+	s.bracketed()
 	return s
 }
 
@@ -278,6 +279,8 @@ func (s *styled) lines() []string {
 		case r == '\n':
 			all = append(all, b.String())
 			b.Reset()
+		case s.ended(i):
+			b.WriteString(endReference)
 		case s.mask[i]:
 			b.WriteByte('\\')
 			b.WriteRune(r)
