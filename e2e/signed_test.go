@@ -36,6 +36,19 @@ func TestARoomIsDarkUntilTheDeviceIsSigned(t *testing.T) {
 			t.Errorf("check does not say %q:\n%s", want, check)
 		}
 	}
+	status := s.Commands("status").Ends(0)
+	for _, want := range []string{
+		"the bot's device is not signed", "NOT SIGNED: ", "Who withholds room keys\n  " + dana.ID.String() + ": m.unverified",
+		"the sender's client gives keys to verified devices only (withheld, m.unverified)", "cure: get the device signed: set MATRIX_RECOVERY_KEY", room.String(),
+	} {
+		if !strings.Contains(status, want) {
+			t.Errorf("status does not say %q:\n%s", want, status)
+		}
+	}
+	missing := s.Commands("missing", "--room", room.String(), "--reason", "m.unverified").Ends(0)
+	if !strings.Contains(missing, dark.Event.String()+"  "+dana.ID.String()) || !strings.Contains(missing, "cure: get the device signed") {
+		t.Errorf("missing says:\n%s", missing)
+	}
 
 	s.Stops()
 	s.Imported(dark.Event)

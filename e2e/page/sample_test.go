@@ -43,6 +43,7 @@ func healthy() status.Snapshot {
 			room("!cHVibGljYW5ub3Vu:cert.example", "CERT announcements", false, 6120, 0, 0, 26*time.Hour),
 			room("!bWFsd2FyZXNhbXBs:example.org", "Malware samples", true, 3955, 0, 0, 3*time.Hour),
 		},
+		Disk: status.Disk{Database: 61 << 20, Spool: 3 << 20, SpoolMax: 2 << 30, Free: 17 << 30, Reserve: 512 << 20},
 		Device: status.Device{
 			Looked: ago(9 * time.Hour), Signed: true, Backup: "3",
 			Withheld: []status.Withheld{{
@@ -101,6 +102,7 @@ func away() status.Snapshot {
 	s.Rooms[0].OldestDue = ago(19 * time.Minute)
 	s.Lag.Delivery, s.Lag.Sync = new(1140.0), new(1090.0)
 	s.Troubles = append([]status.Trouble{trouble("post", "dead", "refused: UNSUPPORTED_ERROR", 3, s.Rooms[0].ID)}, s.Troubles...)
+	s.Disk.Spool, s.Disk.Waits = 2<<30, "spool_full"
 	s.Device.Signed, s.Device.Problem = false, "the account's identity has not signed the device, and no recovery key is set"
 	s.Device.Cure = "set MATRIX_RECOVERY_KEY to the recovery key of @octi:example.org, or sign the device by emoji from another session of this account: matrix-connector verify"
 	s.Failures[0].Since, s.Failures[0].At = ago(18*time.Minute), ago(20*time.Second)

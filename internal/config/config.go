@@ -105,6 +105,8 @@ type Matrix struct {
 	RoomsExclude RoomPatterns `env:"MATRIX_ROOMS_EXCLUDE" example:"#random:example.org"`
 	// The largest file that is fetched; a larger one is described only. `0` fetches none.
 	AttachmentMaxSize Bytes `env:"MATRIX_ATTACHMENT_MAX_SIZE" default:"100MiB"`
+	// What files on their way may take on the disk; further ones wait until some were delivered. A single larger one still goes.
+	SpoolMaxSize Bytes `env:"MATRIX_SPOOL_MAX_SIZE" default:"2GiB"`
 	// Media types of the files that are fetched, such as `image/*,application/pdf`. All, unless set.
 	AttachmentTypes MediaPatterns `env:"MATRIX_ATTACHMENT_TYPES" example:"image/*,application/pdf"`
 	// Let the platform's own file importers run on attachments.

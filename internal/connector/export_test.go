@@ -10,6 +10,7 @@ import (
 	"github.com/matrix-connector/matrix-connector/internal/request"
 	"github.com/matrix-connector/matrix-connector/internal/stix"
 	"github.com/matrix-connector/matrix-connector/internal/store"
+	"github.com/matrix-connector/matrix-connector/internal/timeline"
 )
 
 // Deliverer is the deliverer for tests: one turn at a time.
@@ -95,3 +96,8 @@ func NewJudge(l *ledger.Ledger, st *store.Store, s Sink, m *mapping.Mapper) *Jud
 }
 
 func (j *Judge) Look(ctx context.Context, state []byte) error { return j.j.look(ctx, state) }
+
+// Admit gives the files for which there is room in a quota.
+func Admit(most int64, usage func() (store.Usage, error), wanted []timeline.Attachment) ([]timeline.Attachment, string, error) {
+	return quota{most: most, usage: usage}.admit(wanted)
+}

@@ -26,6 +26,8 @@ type fetcher struct {
 	files func(timeline.Room) (limit int64, types []string)
 	// off reports that nothing could be done with a file: then none is fetched.
 	off func() bool
+	// quota bounds what is fetched at a time.
+	quota quota
 	// vitals hears of failures; nil: nobody does.
 	vitals *vitals
 }
@@ -41,12 +43,52 @@ func (f *fetcher) turn(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("look for attachments: %w", err)
 	}
+	if wanted, err = f.admitted(ctx, wanted); err != nil {
+		return false, err
+	}
 	// One that fails does not cancel the others: they may be nearly done.
 	var group errgroup.Group
 	for _, a := range wanted {
 		group.Go(func() error { return f.fetch(ctx, a) })
 	}
 	return len(wanted) > 0, group.Wait()
+}
+
+// admitted gives the files for which there is room. Those that are only to be refused need
+// none.
+func (f *fetcher) admitted(ctx context.Context, wanted []timeline.Attachment) ([]timeline.Attachment, error) {
+	if len(wanted) == 0 {
+		f.waits(ctx, "")
+		return nil, nil
+	}
+	for i, a := range wanted {
+		room, err := f.ledger.Room(ctx, a.Room)
+		if err != nil {
+			return nil, fmt.Errorf("look up room of an attachment: %w", err)
+		}
+		if limit, _ := f.files(room.Room); a.File.Problem != "" || limit == 0 || a.File.Size > limit {
+			return wanted[i : i+1], nil
+		}
+	}
+	now, why, err := f.quota.admit(wanted)
+	if err != nil {
+		return nil, err
+	}
+	f.waits(ctx, why)
+	return now, nil
+}
+
+// waits notes why files are not fetched for now, and says when that begins and ends.
+func (f *fetcher) waits(ctx context.Context, why string) {
+	switch before := f.vitals.fetchWaits(why); {
+	case before == why:
+	case why == waitSpool:
+		f.log.WarnContext(ctx, "attachments wait: those on their way take all of MATRIX_SPOOL_MAX_SIZE; text goes on", slog.String("reason", why))
+	case why == waitDisk:
+		f.log.WarnContext(ctx, "attachments wait: the disk of the store is nearly full; text goes on as long as there is room", slog.String("reason", why))
+	default:
+		f.log.InfoContext(ctx, "attachments are fetched again")
+	}
 }
 
 func (f *fetcher) fetch(ctx context.Context, a timeline.Attachment) error {

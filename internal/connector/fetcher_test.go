@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -72,5 +73,47 @@ func TestAFileThatIsRefusedForeverHoldsUpNoOther(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// A quota that holds no file lets them through one by one: each waits until the one before
+// it was delivered.
+func TestAFullSpoolHoldsUpFilesAndNoText(t *testing.T) {
+	hs := homeserver(t)
+	user := hs.Account("alice", "secret")
+	room := hs.NewRoom(user, matrixtest.RoomOptions{Name: "Square"})
+	room.Join(hs.UserID("bot"))
+	want := []string{"a text", "[file: large.txt]"}
+	for _, text := range []string{"aaaa", "bbbb", "cccc", "dddd", "eeee", "ffff"} {
+		file := text + ".txt"
+		room.Send(user, "m.room.message", map[string]any{
+			"msgtype": "m.file", "body": file, "url": hs.Upload([]byte(text), "text/plain").String(), "info": map[string]any{"size": len(text)},
+		})
+		want = append(want, "[file: "+file+"] | "+file+" = "+text)
+	}
+	// What is only to be refused needs no room, and waits for none.
+	room.Send(user, "m.room.message", map[string]any{
+		"msgtype": "m.file", "body": "large.txt", "url": hs.Upload([]byte("large"), "text/plain").String(), "info": map[string]any{"size": 1 << 30},
+	})
+	room.Send(user, "m.room.message", map[string]any{"msgtype": "m.text", "body": "a text"})
+	slices.Sort(want)
+	output := t.TempDir()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	log, err := export(ctx, t, hs, t.TempDir(), output, false, "MATRIX_SPOOL_MAX_SIZE=1")
+	if err != nil || ctx.Err() != nil {
+		t.Fatalf("%v, %v\n%s", err, ctx.Err(), log)
+	}
+	got := exported(t, output)
+	for i, line := range got {
+		if strings.HasPrefix(line, "[file: large.txt]") {
+			got[i] = "[file: large.txt]" // and that it was too large
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if !strings.Contains(log, "attachments wait: those on their way take all of MATRIX_SPOOL_MAX_SIZE") || !strings.Contains(log, "attachments are fetched again") {
+		t.Errorf("the log does not tell of the wait:\n%s", log)
 	}
 }

@@ -66,6 +66,7 @@ func (c *Connector) read(ctx context.Context, caughtUp context.CancelFunc) error
 	fetch := &fetcher{
 		ledger: c.ledger, account: c.account, store: c.store, log: c.log,
 		files: c.rules.files, off: c.noFiles.Load, vitals: c.vitals,
+		quota: quota{most: int64(c.config.Settings.Matrix.SpoolMaxSize), usage: c.store.Usage},
 	}
 	keep := &keeper{account: c.account, welcome: c.invites.MayInvite, log: c.log, now: c.now, vitals: c.vitals}
 	keys := c.loop("keys", keep.turn)

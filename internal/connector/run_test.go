@@ -25,12 +25,12 @@ import (
 )
 
 // export runs an export to its end, or until stop, and gives the log.
-func export(ctx context.Context, t *testing.T, hs *matrixtest.Server, path, output string, follow bool) (string, error) {
+func export(ctx context.Context, t *testing.T, hs *matrixtest.Server, path, output string, follow bool, more ...string) (string, error) {
 	t.Helper()
-	settings, err := config.Load(config.Input{Purpose: config.ForDirectory, Environ: []string{
+	settings, err := config.Load(config.Input{Purpose: config.ForDirectory, Environ: append([]string{
 		"MATRIX_SERVER=" + hs.URL(), "MATRIX_USER_ID=" + hs.UserID("bot").String(), "MATRIX_PASSWORD=secret",
 		"MATRIX_STORE_PATH=" + path, "MATRIX_STORE_KEY=" + strings.Repeat("k", 32), "MATRIX_INVITE_FROM=*:" + hs.Name(),
-	}})
+	}, more...)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/matrix-connector/matrix-connector/internal/config"
 	"github.com/matrix-connector/matrix-connector/internal/ledger"
 	"github.com/matrix-connector/matrix-connector/internal/matrix"
 	"github.com/matrix-connector/matrix-connector/internal/status"
+	"github.com/matrix-connector/matrix-connector/internal/store"
 	"github.com/matrix-connector/matrix-connector/internal/telemetry"
 )
 
@@ -71,6 +73,8 @@ func (c *Connector) count(ctx context.Context, s *status.Snapshot) error {
 	}
 	s.Lag.LastSync = c.vitals.lastSync()
 	s.Lag.Sync = age(s.At, s.Lag.LastSync)
+	s.Disk = diskOf(c.store, c.config.Settings)
+	c.vitals.set(func(v *vitals) { s.Disk.Waits = v.waits })
 	var standing matrix.Standing
 	if c.account.DeviceID() != "" { // else its tables may not be there yet
 		var err error
@@ -122,6 +126,15 @@ func countLedger(ctx context.Context, l *ledger.Ledger, s *status.Snapshot) erro
 		s.Troubles = append(s.Troubles, troubleOf(g))
 	}
 	return nil
+}
+
+// diskOf measures; what cannot be measured is left out.
+func diskOf(st *store.Store, settings *config.Config) status.Disk {
+	u, err := st.Usage()
+	if err != nil {
+		return status.Disk{}
+	}
+	return status.Disk{Database: u.Database, Spool: u.Spool, SpoolMax: int64(settings.Matrix.SpoolMaxSize), Free: u.Free, Reserve: reserveOf(u)}
 }
 
 // age is how long ago something was, in seconds; nil for what was not.
@@ -204,6 +217,7 @@ func (c *Connector) levels(ctx context.Context) (telemetry.Levels, error) {
 	for _, g := range groups {
 		l.Causes[g.Cause] += g.Count
 	}
+	c.vitals.set(func(v *vitals) { l.FetchWaits = v.waits })
 	if u, err := c.store.Usage(); err == nil {
 		l.Bytes, l.Free = map[string]int64{"database": u.Database, "spool": u.Spool}, u.Free
 	}

@@ -37,6 +37,7 @@ func Stopped(ctx context.Context, settings *config.Config, version string, now t
 	if err := countLedger(ctx, t.ledger, &s); err != nil {
 		return s, err
 	}
+	s.Disk = diskOf(t.store, settings)
 	probe := t.probe()
 	known, err := probe.Known(ctx)
 	if err != nil {

@@ -53,6 +53,18 @@ type vitals struct {
 	synced     time.Time
 	standing   matrix.Standing // how the device stands, once that was looked at
 	stands     bool
+	waits      string // why files are not fetched for now; empty: they are
+}
+
+// fetchWaits notes why files are not fetched, and gives why not before.
+func (v *vitals) fetchWaits(why string) (before string) {
+	if v == nil {
+		return why
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	before, v.waits = v.waits, why
+	return before
 }
 
 // operation is what became of one kind of work.

@@ -63,6 +63,12 @@ func judgeNeeds(s Snapshot) (needs []string) {
 	if d := s.Device; len(d.Withheld) > 0 {
 		need(len(d.Withheld)+d.MoreWithheld, "person withholds room keys", "people withhold room keys")
 	}
+	switch s.Disk.Waits {
+	case "spool_full":
+		needs = append(needs, "attachments wait until others were delivered")
+	case "disk_low":
+		needs = append(needs, "the disk is nearly full")
+	}
 	need(s.Counts.Events["unreadable"], "event is unreadable", "events are unreadable")
 	need(len(s.Invites)+s.MoreInvites, "invite waits", "invites wait")
 	if d := s.Lag.Delivery; d != nil && *d > late.Seconds() {

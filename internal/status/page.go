@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"math"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -147,6 +149,31 @@ func (v view) Why(r Room) string {
 		notes = append(notes, "history is being read")
 	}
 	return strings.Join(notes, "; ")
+}
+
+// DiskUse says what the store takes, and what is left.
+func (v view) DiskUse() string {
+	d := v.Disk
+	text := "database " + size(d.Database) + " · attachments on their way " + size(d.Spool) + " of " + size(d.SpoolMax) + " · " + size(d.Free) + " free"
+	switch d.Waits {
+	case "spool_full":
+		text += ". Attachments wait until others were delivered, or MATRIX_SPOOL_MAX_SIZE is larger; text goes on"
+	case "disk_low":
+		text += ". Attachments wait until more than " + size(d.Reserve) + " are free: make room on the volume of MATRIX_STORE_PATH; text goes on"
+	}
+	return text
+}
+
+// size is a number of bytes as a person says it.
+func size(n int64) string {
+	value, unit := float64(n), "B"
+	for _, next := range []string{"KiB", "MiB", "GiB", "TiB"} {
+		if value < 1024 {
+			break
+		}
+		value, unit = value/1024, next
+	}
+	return strconv.FormatFloat(math.Round(value*10)/10, 'f', -1, 64) + " " + unit
 }
 
 // sum adds up the states of a map that are named.

@@ -15,6 +15,7 @@ type Snapshot struct {
 	Counts    Counts    `json:"counts"`
 	Lag       Lag       `json:"lag"`
 	Device    Device    `json:"device"`
+	Disk      Disk      `json:"disk"`
 	// Undecryptable are the events that cannot be read, by reason and probable cause.
 	Undecryptable []Undecryptable `json:"undecryptable"`
 	// Rooms are those with most to tell first; MoreRooms is how many are not shown.
@@ -122,6 +123,18 @@ type Device struct {
 	// Withheld are those who refused room keys in the last 7 days, the latest first.
 	Withheld     []Withheld `json:"withheld"`
 	MoreWithheld int        `json:"more_withheld,omitempty"`
+}
+
+// Disk is what the store takes on disk, in bytes.
+type Disk struct {
+	Database int64 `json:"database_bytes"`
+	Spool    int64 `json:"spool_bytes"`     // attachments on their way
+	SpoolMax int64 `json:"spool_max_bytes"` // MATRIX_SPOOL_MAX_SIZE
+	Free     int64 `json:"free_bytes"`      // where the store lies
+	Reserve  int64 `json:"reserve_bytes"`   // below which no attachments are fetched
+	// Waits is why attachments are not fetched for now: "spool_full", "disk_low"; empty:
+	// they are.
+	Waits string `json:"waits,omitempty"`
 }
 
 // Withheld is somebody who refuses room keys.

@@ -118,6 +118,9 @@ func (t *text) states() {
 		sync = t.Ago(t.Lag.LastSync)
 	}
 	t.fact("Last sync", "%s", sync)
+	if t.Disk.Reserve > 0 {
+		defer func() { t.fact("Disk", "%s", t.DiskUse()) }()
+	}
 	t.fact("Oldest", "that waits for delivery: %s; for its key: %s", t.Span(t.Lag.Delivery), t.Span(t.Lag.Decryption))
 }
 

@@ -83,6 +83,8 @@ func TestOneSentenceSaysHowItIs(t *testing.T) {
 			status.Warn, "Running. Worth a look: the bot's device is not signed, 3 people withhold room keys.",
 		},
 		"a device that nobody has looked at": {func(s *status.Snapshot) { s.Device = status.Device{} }, status.Good, "Running. Everything that was said is in OpenCTI."},
+		"a full spool":                       {func(s *status.Snapshot) { s.Disk.Waits = "spool_full" }, status.Warn, "Running. Worth a look: attachments wait until others were delivered."},
+		"a disk nearly full":                 {func(s *status.Snapshot) { s.Disk.Waits = "disk_low" }, status.Warn, "Running. Worth a look: the disk is nearly full."},
 		"stopped": {
 			func(s *status.Snapshot) {
 				s.Stopped, s.Readiness = true, status.Readiness{}

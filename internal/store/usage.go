@@ -13,6 +13,7 @@ type Usage struct {
 	Database int64 // with its write-ahead log
 	Spool    int64 // attachments on their way
 	Free     int64 // to this account, where the store lies
+	Size     int64 // of the file system there
 }
 
 // Usage measures. Files that come and go meanwhile are counted or not.
@@ -40,5 +41,6 @@ func (s *Store) Usage() (Usage, error) {
 		return Usage{}, fmt.Errorf("measure free space: %w", err)
 	}
 	u.Free = int64(fs.Bavail) * int64(fs.Bsize) //nolint:unconvert // their types differ by system
+	u.Size = int64(fs.Blocks) * int64(fs.Bsize) //nolint:unconvert // as above
 	return u, nil
 }

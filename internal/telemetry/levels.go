@@ -34,6 +34,8 @@ type Levels struct {
 	// Signed is whether the bot's device is signed, BackupOpen whether the key backup is in
 	// use; nil before that was looked at.
 	Signed, BackupOpen *bool
+	// FetchWaits is why attachments are not fetched for now; empty: they are.
+	FetchWaits string
 	// Withholders counts the people who have withheld room keys in the last days, by code.
 	Withholders map[string]int
 }
@@ -47,6 +49,7 @@ var levelLabels = map[string][]string{
 	"attachments": {"wanted", "fetched", "attached", "refused", "lost"},
 	"undecrypted": {"no_session", "withheld", "unknown_index", "bad_mac", "replay", "wrong_room", "algorithm", "malformed"},
 	"bytes":       {"database", "spool"},
+	"waits":       {"spool_full", "disk_low"},
 	"codes":       {"m.unverified", "m.blacklisted", "m.unauthorised", "m.unavailable", "m.no_olm", "other"},
 	"causes":      {"none", "m.unverified", "m.blacklisted", "m.unauthorised", "m.unavailable", "m.no_olm", "failed_olm", "before_device", "before_invite", "other"},
 }
@@ -63,7 +66,7 @@ type levels struct {
 	events, undecrypted, rooms, authors, posts, attachments *prometheus.Desc
 	gapsOpen, gapsLost, targets, waiting, invites           *prometheus.Desc
 	sync, oldestDue, oldestUndecrypted, bytes, free, ready  *prometheus.Desc
-	causes, signed, backup, withholders                     *prometheus.Desc
+	causes, signed, backup, withholders, waits              *prometheus.Desc
 	failed                                                  *prometheus.Desc
 
 	mu       sync.Mutex // also held while asking: one question at a time
@@ -101,6 +104,8 @@ func (m *Metrics) newLevels() *levels {
 		free:   gauge("matrix_connector_store_free_bytes", "Bytes that are free where the store lies."),
 		ready:  gauge("matrix_connector_ready", "1 while messages can come and go, as /readyz says."),
 		causes: gauge("matrix_connector_undecrypted_causes", "Events that cannot be read yet, by probable cause.", "cause"),
+		waits: gauge("matrix_connector_attachments_waiting",
+			"1 while attachments are not fetched, by reason: spool_full, those on their way take their quota; disk_low, the disk is nearly full.", "reason"),
 		signed: gauge("matrix_connector_device_signed", "1 while the bot's device is signed by its account's identity; left out before that was looked at."),
 		backup: gauge("matrix_connector_key_backup_open", "1 while keys are saved in and restored from the account's key backup; left out before that was looked at."),
 		withholders: gauge("matrix_connector_key_withholders",
@@ -125,7 +130,7 @@ func (m *Metrics) Observe(source func(context.Context) (Levels, error), now func
 func (l *levels) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		l.events, l.undecrypted, l.rooms, l.authors, l.posts, l.attachments, l.gapsOpen, l.gapsLost, l.targets, l.waiting,
-		l.causes, l.signed, l.backup, l.withholders, l.invites, l.sync, l.oldestDue, l.oldestUndecrypted, l.bytes, l.free, l.ready, l.failed,
+		l.causes, l.signed, l.backup, l.withholders, l.waits, l.invites, l.sync, l.oldestDue, l.oldestUndecrypted, l.bytes, l.free, l.ready, l.failed,
 	} {
 		out <- d
 	}
@@ -199,6 +204,9 @@ func (l *levels) send(out chan<- prometheus.Metric, now time.Time) {
 	}
 	truth := map[bool]float64{true: 1}
 	gauge(l.ready, truth[v.Ready])
+	for _, reason := range levelLabels["waits"] {
+		gauge(l.waits, truth[v.FetchWaits == reason], reason)
+	}
 	for d, is := range map[*prometheus.Desc]*bool{l.signed: v.Signed, l.backup: v.BackupOpen} {
 		if is != nil {
 			gauge(d, truth[*is])

@@ -180,7 +180,7 @@ func TestAStormOfScrapesAsksOnce(t *testing.T) {
 		}
 		return telemetry.Levels{
 			Posts: map[string]int{"landed": 100 * asked, "unheard_of": 1}, OldestDue: now.Add(-time.Minute), Synced: now.Add(-2 * time.Second),
-			Free: 1 << 30, Ready: true, Bytes: map[string]int64{"spool": 5}, Signed: new(false), BackupOpen: new(true),
+			Free: 1 << 30, Ready: true, Bytes: map[string]int64{"spool": 5}, FetchWaits: "disk_low", Signed: new(false), BackupOpen: new(true),
 			Causes: map[string]int{"": 2, "m.unverified": 3, "of a stranger": 4}, Withholders: map[string]int{"m.no_olm": 1, "odd": 1},
 		}, nil
 	}, func() time.Time { return now })
@@ -194,6 +194,7 @@ func TestAStormOfScrapesAsksOnce(t *testing.T) {
 	for name, want := range map[string]string{
 		"matrix_connector_delivery_lag_seconds": "60", "matrix_connector_sync_lag_seconds": "2", "matrix_connector_decryption_lag_seconds": "0",
 		"matrix_connector_store_free_bytes": "1.073741824e+09", "matrix_connector_ready": "1", `matrix_connector_store_bytes{part="spool"}`: "5",
+		`matrix_connector_attachments_waiting{reason="disk_low"}`: "1", `matrix_connector_attachments_waiting{reason="spool_full"}`: "0",
 		"matrix_connector_device_signed": "0", "matrix_connector_key_backup_open": "1",
 		`matrix_connector_undecrypted_causes{cause="none"}`: "2", `matrix_connector_undecrypted_causes{cause="m.unverified"}`: "3",
 		`matrix_connector_undecrypted_causes{cause="other"}`: "4", `matrix_connector_undecrypted_causes{cause="failed_olm"}`: "0",
