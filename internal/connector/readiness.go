@@ -80,6 +80,9 @@ func phrase(o *operation) string {
 		}
 		return "the broker is unreachable"
 	case atStore:
+		if o.full {
+			return "the disk of the store is full"
+		}
 		return "the store cannot be used"
 	case atPlatform:
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/matrix-connector/matrix-connector/internal/matrix"
@@ -77,6 +78,7 @@ type operation struct {
 	text    string // of the last error, without secrets
 	cure    string
 	with    party
+	full    bool // the disk of the store is
 }
 
 func newVitals(now func() time.Time, metrics *telemetry.Metrics, secrets []string) *vitals {
@@ -153,7 +155,10 @@ func (v *vitals) fail(name string, err error, class string, goesOn bool) {
 		o.failing = now
 	}
 	o.failed, o.class, o.with = now, class, with
-	o.text, o.cure = v.hide.Replace(err.Error()), ""
+	o.text, o.cure, o.full = v.hide.Replace(err.Error()), "", with == atStore && diskFull(err)
+	if o.full {
+		o.cure = "make room on the volume of MATRIX_STORE_PATH: it goes on by itself, and what was not read is still at the homeserver"
+	}
 	var h interface{ Hint() string }
 	if errors.As(err, &h) {
 		o.cure = v.hide.Replace(h.Hint())
@@ -193,6 +198,22 @@ func ofStore(err error) bool {
 		Code() int
 	}
 	return errors.As(err, &coded)
+}
+
+// sqliteFull is SQLITE_FULL, the primary code of a write for which there was no room
+// (sqlite.org/rescode.html#full).
+const sqliteFull = 13
+
+// diskFull reports whether there was no room for what was to be stored.
+func diskFull(err error) bool {
+	if e, ok := errors.AsType[*matrix.MediaError](err); ok && e.Reason == matrix.MediaDiskFull {
+		return true
+	}
+	var coded interface {
+		error
+		Code() int
+	}
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.As(err, &coded) && coded.Code()&0xff == sqliteFull
 }
 
 // set changes a fact.

@@ -22,6 +22,12 @@ type fullError struct{}
 func (fullError) Error() string { return "database or disk is full (13)" }
 func (fullError) Code() int     { return 13 }
 
+// brokenError is another one of the driver's.
+type brokenError struct{}
+
+func (brokenError) Error() string { return "disk I/O error (10)" }
+func (brokenError) Code() int     { return 10 }
+
 func TestReadinessNamesWhatIsAway(t *testing.T) {
 	start := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	refused := errors.New("connection refused")
@@ -57,7 +63,8 @@ func TestReadinessNamesWhatIsAway(t *testing.T) {
 			v.Failed("deliver", &opencti.Error{Op: "Work"}, "temporary")
 			v.Failed("ping", &opencti.Error{Op: "Ping"}, "temporary")
 		}, []string{"the platform is unreachable"}},
-		"a full disk":     {func(v connector.Vitals) { up(v); v.Failed("sync", fmt.Errorf("sync: %w", fullError{}), "temporary") }, []string{"the store cannot be used"}},
+		"a full disk":     {func(v connector.Vitals) { up(v); v.Failed("sync", fmt.Errorf("sync: %w", fullError{}), "temporary") }, []string{"the disk of the store is full"}},
+		"a broken disk":   {func(v connector.Vitals) { up(v); v.Failed("sync", fmt.Errorf("sync: %w", brokenError{}), "temporary") }, []string{"the store cannot be used"}},
 		"one room's past": {func(v connector.Vitals) { up(v); v.Failed("fill", refused, "rate_limited") }, nil},
 		"one file":        {func(v connector.Vitals) { up(v); v.Missed("attach", refused, "temporary") }, nil},
 		"told to stop":    {func(v connector.Vitals) { up(v); v.Failed("sync", context.Canceled, "cancelled") }, nil},
@@ -69,6 +76,11 @@ func TestReadinessNamesWhatIsAway(t *testing.T) {
 			var got []string
 			for _, reason := range r.Reasons {
 				got = append(got, reason.What)
+			}
+			for _, reason := range r.Reasons {
+				if reason.What == "the disk of the store is full" && !strings.Contains(reason.Cure, "MATRIX_STORE_PATH") {
+					t.Errorf("a full disk is cured by %q", reason.Cure)
+				}
 			}
 			if diff := cmp.Diff(c.want, got); diff != "" || r.Ready != (c.want == nil) {
 				t.Errorf("ready %v; %s", r.Ready, diff)
