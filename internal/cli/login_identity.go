@@ -37,9 +37,12 @@ func (p *loginPage) askRecoveryKey(ctx context.Context, s connector.Standing) (s
 	text := ""
 	if p.person {
 		text = "\nThe account has a cross-signing identity, made in another client. Its recovery key, or security\nphrase, lets it sign this device and opens its key backup.\n"
-		if p.typed {
+		switch {
+		case s.Overtaken:
+			text = "\nSomebody else has made the account's identity meanwhile. The recovery key above opens nothing: throw\nit away. Theirs, or their security phrase, lets it sign this device and opens its key backup.\n"
+		case p.typed:
 			text = "\nThat one does not open it. Try again.\n"
-		} else if s.Wrong {
+		case s.Wrong:
 			text = "\nMATRIX_RECOVERY_KEY does not open what the account has in its secret storage.\n"
 		}
 		text += "Recovery key (Enter goes on without it): "

@@ -86,22 +86,26 @@ func (k *keeper) caughtUp(ctx context.Context) (bool, error) {
 	return k.settled.Load() && !searching, err
 }
 
-// recoveryFile hands a recovery key over by writing it to a file that did not exist.
+// recoveryFile hands a recovery key over by writing it to a file that did not exist. It gets
+// its name when it is whole: half a key would keep the next start from writing it.
 func recoveryFile(path string) func(string) error {
 	return func(key string) error {
-		f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) //nolint:gosec // the operator names the file
-		if errors.Is(err, os.ErrExist) {
-			// A start that died behind this point hands the same key over once more.
-			if have, readErr := os.ReadFile(path); readErr == nil && string(have) == key+"\n" { //nolint:gosec // as above
-				return nil
-			}
+		// A start that died behind this point hands the same key over once more.
+		if have, err := os.ReadFile(path); err == nil && string(have) == key+"\n" { //nolint:gosec // the operator names the file
+			return nil
 		}
+		f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // mode 0600
 		if err != nil {
 			return fmt.Errorf("MATRIX_RECOVERY_KEY_OUT: %w", err)
 		}
+		defer os.Remove(f.Name()) //nolint:errcheck // after the link it is a second name of the same file
 		_, err = f.WriteString(key + "\n")
 		if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-			return errors.Join(fmt.Errorf("MATRIX_RECOVERY_KEY_OUT: %w", err), os.Remove(path))
+			return fmt.Errorf("MATRIX_RECOVERY_KEY_OUT: %w", err)
+		}
+		// A link, unlike a rename, never replaces a file that is there.
+		if err := os.Link(f.Name(), path); err != nil {
+			return fmt.Errorf("MATRIX_RECOVERY_KEY_OUT: %w", err)
 		}
 		return syncFolder(filepath.Dir(path))
 	}

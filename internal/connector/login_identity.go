@@ -16,6 +16,9 @@ type Standing struct {
 	// Locked: there is something that the account's recovery key opens, and none was given,
 	// or Wrong: one that does not open it.
 	Locked, Wrong bool
+	// Overtaken: somebody else has made the identity meanwhile, and a recovery key that was
+	// handed over opens nothing.
+	Overtaken bool
 }
 
 // Doubt is something that a person has to cure; the zero value is none.
@@ -48,7 +51,8 @@ func (l *Login) IdentityWith(ctx context.Context, recoveryKey string) (Standing,
 func (l *Login) standing(s matrix.Standing) Standing {
 	user := l.connector.account.UserID()
 	out := Standing{Signed: s.Signed, Backup: s.Backup, Wrong: s.Problem == matrix.ProblemWrongKey || s.BackupProblem == matrix.ProblemWrongKey}
-	out.Locked = out.Wrong || s.Problem == matrix.ProblemUnsigned || s.Problem == matrix.ProblemForeign || s.BackupProblem == matrix.ProblemNoBackupKey
+	out.Overtaken = s.Problem == matrix.ProblemOvertaken
+	out.Locked = out.Wrong || out.Overtaken || s.Problem == matrix.ProblemUnsigned || s.Problem == matrix.ProblemForeign || s.BackupProblem == matrix.ProblemNoBackupKey
 	if s.Problem != "" {
 		out.Doubt = Doubt{Because: string(s.Problem), Detail: s.Detail, Hint: s.Problem.Hint(user)}
 	}

@@ -37,7 +37,11 @@ func (a *Account) Secure(ctx context.Context) (Standing, error) {
 		return Standing{}, err
 	}
 	problem := &problemError{}
-	if err := a.secure(ctx); err != nil && !errors.As(err, &problem) {
+	err = a.secure(ctx)
+	if errors.Is(err, errOvertaken) {
+		err = a.secure(ctx)
+	}
+	if err != nil && !errors.As(err, &problem) {
 		return before, fmt.Errorf("secure the device: %w", err)
 	}
 	after, err := a.noteStanding(ctx, problem)
@@ -69,6 +73,13 @@ func (a *Account) secure(ctx context.Context) error {
 	identity, answer, err := a.lookAtIdentity(ctx)
 	if err != nil {
 		return err
+	}
+	if identity == nil && pending == nil {
+		if known, err := a.pinned(ctx); err != nil {
+			return err
+		} else if known != "" {
+			return &problemError{Problem: ProblemGone}
+		}
 	}
 	if identity == nil || pending != nil {
 		if identity, answer, err = a.makeIdentity(ctx, pending, identity); err != nil {
@@ -147,18 +158,23 @@ func signedBy(object json.RawMessage, user id.UserID, key id.Ed25519) bool {
 
 // pin remembers the identity that has signed the device.
 func (a *Account) pin(ctx context.Context, master id.Ed25519) error {
-	var before id.Ed25519
-	err := a.store.DB().QueryRow(ctx, "SELECT coalesce(max(master_key), '') FROM matrix_identity WHERE user_id=$1", a.self().User).Scan(&before)
-	if err != nil {
-		return fmt.Errorf("read identity: %w", err)
-	}
-	if before == master {
-		return nil
+	before, err := a.pinned(ctx)
+	if err != nil || before == master {
+		return err
 	}
 	if before != "" {
 		a.log.WarnContext(ctx, "the account's identity has been replaced, and the new one has signed the device")
 	}
 	return a.writeIdentity(ctx, "master_key=excluded.master_key", map[string]any{"master_key": master.String()})
+}
+
+// pinned is the identity that has signed the device before; empty for none.
+func (a *Account) pinned(ctx context.Context) (master id.Ed25519, err error) {
+	err = a.store.DB().QueryRow(ctx, "SELECT coalesce(max(master_key), '') FROM matrix_identity WHERE user_id=$1", a.config.UserID).Scan(&master)
+	if err != nil {
+		return "", fmt.Errorf("read identity: %w", err)
+	}
+	return master, nil
 }
 
 // writeIdentity changes columns of the account's row.
@@ -200,7 +216,7 @@ func (a *Account) standing(ctx context.Context) (Standing, error) {
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return s, fmt.Errorf("read identity: %w", err)
 	}
-	s.Identity = s.Signed || s.Problem != "" && s.Problem != ProblemNoIdentity && s.Problem != ProblemForeign &&
+	s.Identity = s.Signed || s.Problem != "" && s.Problem != ProblemNoIdentity && s.Problem != ProblemForeign && s.Problem != ProblemGone &&
 		s.Problem != ProblemRefused && s.Problem != ProblemKeyOut
 	err = a.store.DB().QueryRow(ctx, `SELECT version, problem FROM matrix_backup WHERE user_id=$1`, a.config.UserID).Scan(&s.Backup, &s.BackupProblem)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {

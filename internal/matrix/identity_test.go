@@ -150,7 +150,11 @@ func (s *scene) hasIdentity() (key string, element *matrixtest.Peer) {
 	s.t.Helper()
 	element = s.peer("bot")
 	s.server.Account("bot", botPassword) // a peer has a password of its own
-	key, err := element.Machine.GenerateAndVerifyWithRecoveryKey(s.t.Context())
+	ctx, m := s.t.Context(), element.Machine
+	key, _, err := m.GenerateAndUploadCrossSigningKeysWithPassword(ctx, botPassword, "")
+	if err == nil {
+		err = errors.Join(m.SignOwnDevice(ctx, m.OwnIdentity()), m.SignOwnMasterKey(ctx))
+	}
 	if err != nil {
 		s.t.Fatal(err)
 	}

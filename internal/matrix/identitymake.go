@@ -110,11 +110,7 @@ func (a *Account) makeIdentity(ctx context.Context, p *pendingIdentity, there *p
 		return nil, keyAnswer{}, err
 	}
 	if there != nil && there.master != keys.master.PublicKey() {
-		// Somebody else was faster. Theirs is not to be replaced.
-		if err := a.savePending(ctx, nil); err != nil {
-			return nil, keyAnswer{}, err
-		}
-		return a.lookAgain(ctx)
+		return nil, keyAnswer{}, a.overtaken(ctx, p)
 	}
 	if err := a.give(ctx, p); err != nil {
 		return nil, keyAnswer{}, err
@@ -123,7 +119,7 @@ func (a *Account) makeIdentity(ctx context.Context, p *pendingIdentity, there *p
 		return nil, keyAnswer{}, err
 	}
 	if there == nil {
-		if err := a.publish(ctx, keys); err != nil {
+		if err := a.publish(ctx, p, keys); err != nil {
 			return nil, keyAnswer{}, err
 		}
 		a.log.InfoContext(ctx, "a cross-signing identity was made for the account", slog.String("sender", a.self().User.String()))
@@ -145,6 +141,33 @@ func (a *Account) makeIdentity(ctx context.Context, p *pendingIdentity, there *p
 		return nil, answer, err
 	}
 	return identity, answer, a.savePending(ctx, nil)
+}
+
+// overtaken gives up an identity that is being made: somebody else has made theirs meanwhile,
+// which is not to be replaced. Whoever was given a recovery key has to know that it opens nothing.
+func (a *Account) overtaken(ctx context.Context, p *pendingIdentity) error {
+	if err := a.savePending(ctx, nil); err != nil {
+		return err
+	}
+	if p.Given {
+		return &problemError{Problem: ProblemOvertaken}
+	}
+	return errOvertaken
+}
+
+// errOvertaken is an identity of somebody else's, which is looked at anew.
+var errOvertaken = errors.New("somebody else has made the account's identity meanwhile")
+
+// stillNone makes sure that nobody else has made an identity: it is asked as late as can be.
+func (a *Account) stillNone(ctx context.Context, p *pendingIdentity) error {
+	there, _, err := a.lookAtIdentity(ctx)
+	if err != nil {
+		return err
+	}
+	if there != nil {
+		return a.overtaken(ctx, p)
+	}
+	return nil
 }
 
 // lookAgain is lookAtIdentity where there must be one.
@@ -206,7 +229,10 @@ func (a *Account) storeIdentity(ctx context.Context, p *pendingIdentity) error {
 	if err != nil {
 		return err
 	}
-	if name != p.KeyID {
+	if name != "" && name != p.KeyID {
+		return a.overtaken(ctx, p) // the storage of somebody else's identity, or of one that is to come
+	}
+	if name == "" {
 		if err := a.setAccountData(ctx, event.AccountDataSecretStorageKey.Type+"."+p.KeyID, p.Metadata); err != nil {
 			return err
 		}
@@ -226,12 +252,22 @@ func (a *Account) storeIdentity(ctx context.Context, p *pendingIdentity) error {
 	if name == p.KeyID {
 		return nil
 	}
+	if name, _, err = a.storageKey(ctx); err != nil {
+		return err
+	} else if name != "" {
+		return a.overtaken(ctx, p)
+	}
 	return a.setAccountData(ctx, event.AccountDataSecretStorageDefaultKey.Type, map[string]string{"key": p.KeyID})
 }
 
 // publish uploads the public keys. Homeservers of today take a first identity without
 // further authentication (MSC3967, since v1.11); others want the password once more.
-func (a *Account) publish(ctx context.Context, keys seeds) error {
+//
+// A homeserver replaces an identity that is there by the same request, once it has the password.
+func (a *Account) publish(ctx context.Context, p *pendingIdentity, keys seeds) error {
+	if err := a.stillNone(ctx, p); err != nil {
+		return err
+	}
 	upload := map[string]any{}
 	user := a.self().User
 	for _, one := range []struct {
@@ -256,13 +292,13 @@ func (a *Account) publish(ctx context.Context, keys seeds) error {
 		}
 		upload[one.name] = object
 	}
-	return a.authenticated(ctx, "keys/device_signing/upload", upload)
+	return a.authenticated(ctx, "keys/device_signing/upload", upload, func() error { return a.stillNone(ctx, p) })
 }
 
 // authenticated makes a request that a homeserver may want further authentication for
 // (Matrix C-S API, "User-Interactive Authentication API"): with the password, where one
-// is set and asked for.
-func (a *Account) authenticated(ctx context.Context, path string, body map[string]any) error {
+// is set and asked for, unless confirm, which is called before that, has something against it.
+func (a *Account) authenticated(ctx context.Context, path string, body map[string]any, confirm func() error) error {
 	ctx, cancel := within(ctx)
 	defer cancel()
 	post := func() ([]byte, error) {
@@ -282,6 +318,9 @@ func (a *Account) authenticated(ctx context.Context, path string, body map[strin
 	}
 	if a.config.Password == "" || !asked.HasSingleStageFlow(mautrix.AuthTypePassword) {
 		return &problemError{Problem: ProblemRefused, Detail: "it asks for " + flowsOf(asked)}
+	}
+	if err := confirm(); err != nil {
+		return err
 	}
 	body["auth"] = &mautrix.ReqUIAuthLogin{
 		BaseAuthData: mautrix.BaseAuthData{Type: mautrix.AuthTypePassword, Session: asked.Session},

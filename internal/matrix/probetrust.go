@@ -49,6 +49,18 @@ func (p *Probe) Trust(ctx context.Context, makes bool) (Trust, error) {
 
 // withoutIdentity says whether one will be made.
 func (p *Probe) withoutIdentity(ctx context.Context, t *Trust, makes bool) error {
+	there, err := p.has(ctx, "matrix_identity")
+	if err != nil {
+		return err
+	}
+	if there {
+		if known, err := p.account.pinned(ctx); err != nil {
+			return err
+		} else if known != "" {
+			t.Problem = ProblemGone
+			return nil
+		}
+	}
 	key, err := p.account.openStorage(ctx)
 	problem, ok := errors.AsType[*problemError](err)
 	switch {

@@ -18,6 +18,8 @@ const (
 	ProblemNoSecrets  Problem = "the account's secret storage does not hold its cross-signing keys"
 	ProblemOtherKeys  Problem = "the cross-signing keys in the account's secret storage are not those of its identity"
 	ProblemChanged    Problem = "the account's identity has been replaced by another one"
+	ProblemGone       Problem = "the homeserver no longer shows the account's identity"
+	ProblemOvertaken  Problem = "somebody else has made the account's identity while the bot was making one"
 	ProblemForeign    Problem = "the account has a secret storage but no identity, and no recovery key is set"
 	ProblemRefused    Problem = "the homeserver lets nobody make an identity without one more login"
 	ProblemKeyOut     Problem = "the recovery key of the new identity cannot be written"
@@ -47,6 +49,12 @@ func (p Problem) Hint(user id.UserID) string {
 			"or set up secure backup anew in that session and set MATRIX_RECOVERY_KEY to its recovery key"
 	case ProblemChanged:
 		return "find out who has reset the identity of " + user.String() + "; if it was meant, set MATRIX_RECOVERY_KEY to the new recovery key"
+	case ProblemGone:
+		return "it is looked for daily; find out who has deleted the cross-signing keys of " + user.String() + ", and whether they come back; if that was meant, " +
+			"log in to the account in a Matrix client, which makes an identity, and set MATRIX_RECOVERY_KEY to its recovery key"
+	case ProblemOvertaken:
+		return "throw away the recovery key that the bot has handed over, and the file that it is in: it opens nothing; " +
+			"set MATRIX_RECOVERY_KEY to the recovery key that the other one of " + user.String() + " was shown"
 	case ProblemForeign:
 		return "set MATRIX_RECOVERY_KEY to the recovery key of " + user.String() + ": with it the new identity is kept in that storage"
 	case ProblemRefused:

@@ -28,10 +28,9 @@ func (a *Account) signDevice(ctx context.Context, identity *publicIdentity, answ
 // changed says that the identity is another one than that which signed the device before,
 // where that is so: it tells more than what is missing.
 func (a *Account) changed(ctx context.Context, identity *publicIdentity, otherwise error) error {
-	var pinned id.Ed25519
-	err := a.store.DB().QueryRow(ctx, "SELECT coalesce(max(master_key), '') FROM matrix_identity WHERE user_id=$1", a.self().User).Scan(&pinned)
+	pinned, err := a.pinned(ctx)
 	if err != nil {
-		return fmt.Errorf("read identity: %w", err)
+		return err
 	}
 	if pinned != "" && pinned != identity.master {
 		return &problemError{Problem: ProblemChanged}

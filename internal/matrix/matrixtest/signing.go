@@ -34,7 +34,6 @@ func (s *Server) keysSigning(c *call) {
 	// authentication, a replacement does.
 	flows := s.opts.IdentityAuth
 	if c.user.master != nil {
-		s.violateLocked("an identity that exists is replaced: %s", c.user.id)
 		flows = []string{"m.login.password"}
 	}
 	if len(flows) > 0 && (req.Auth == nil || !slices.Contains(flows, req.Auth.Type) || req.Auth.Type != "m.login.password" ||
@@ -45,6 +44,9 @@ func (s *Server) keysSigning(c *call) {
 		}
 		writeJSON(c.w, http.StatusUnauthorized, map[string]any{"session": "uia", "params": struct{}{}, "flows": offered})
 		return
+	}
+	if c.user.master != nil {
+		s.violateLocked("an identity that exists is replaced: %s", c.user.id)
 	}
 	if err := s.checkIdentity(c.user.id, req.Master, req.SelfSigning, req.UserSigning); err != nil {
 		s.violateLocked("cross-signing keys of %s: %v", c.user.id, err)

@@ -1,0 +1,4 @@
+package connector
+
+// RecoveryFile is recoveryFile.
+var RecoveryFile = recoveryFile
