@@ -156,8 +156,8 @@ var chapters = []struct {
 	names []string
 }{
 	{"Whom to believe", []string{"trust-*", "plaintext-*", "file-encrypted", "server-notice-claimed", "html-differs", "per-message-profile", "*-false-*", "*-foreign*", "far-future"}},
-	{"Hostile or odd", []string{"*hostile*", "text-inert", "empty", "custom-emoji", "*poison*"}},
-	{"Texts", []string{"text*", "notice", "emote", "extensible*", "html*", "maths*", "mentions*", "link-preview*", "other", "unknown*"}},
+	{"Hostile or odd", []string{"*hostile*", "text-inert", "empty", "*poison*"}},
+	{"Texts", []string{"text*", "notice", "emote", "extensible*", "html*", "maths*", "mentions*", "link-preview*", "custom-emoji", "other", "unknown*"}},
 	{"Files, stickers and places", []string{"image*", "audio*", "video*", "voice*", "file*", "gallery*", "sticker*", "location*"}},
 	{"Polls and reactions", []string{"poll*", "reaction*"}},
 	{"Replies and threads", []string{"reply*", "thread*", "whole"}},

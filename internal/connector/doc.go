@@ -8,7 +8,8 @@
 //
 //	sync    one /sync after the other; each is one transaction
 //	fill    late keys, targets of replies, then one page of a gap or of history
-//	invite  joins rooms that people who may invite have invited the bot to
+//	invite  joins rooms that people who may invite have invited the bot to, and those that
+//	        replace rooms of the bot
 //	fetch   attachments into the spool
 //	deliver one batch at a time: begin, store the receipt, publish, settle, read back
 //	attach  spooled attachments to posts that have landed

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -440,5 +441,38 @@ func keys[V any](m map[string]V) func(func(string) bool) {
 				return
 			}
 		}
+	}
+}
+
+// The relation comes when both rooms have landed: in a batch of its own, in the file of
+// the room that replaces.
+func TestARoomThatReplacesAnotherHoldsTheRelation(t *testing.T) {
+	root := t.TempDir()
+	d := open(t, root)
+	former := *room
+	former.ID, former.Name, former.Aliases = stix.ChannelID("!former:example.org"), "Former (!former:example.org)", []string{"!former:example.org"}
+	derived := stix.NewRelationship(stix.DerivedFrom, room.ID, former.ID, time.Time{}, noon, amber...)
+	for _, v := range send(t, d, derived) {
+		if v.State != stix.MissingEnd {
+			t.Errorf("without its ends the relation is %s, want missing_end", v.State)
+		}
+	}
+	export(t, d, room, &former)
+	export(t, d, derived)
+	next := *room
+	next.Description = "Topic: mail"
+	if _, err := d.Revise(t.Context(), &next, stix.Written{Name: room.Name, Digest: stix.Digest(room.Description)}); err != nil {
+		t.Fatal(err)
+	}
+	b := readBundle(t, tree(t, root)["channels/"+uuidOf(room.ID)+".json"])
+	var kinds []string
+	for _, o := range b.Objects {
+		kinds = append(kinds, fmt.Sprintf("%v %v%v", o["type"], o["relationship_type"], o["description"]))
+	}
+	slices.Sort(kinds)
+	want := []string{"channel <nil>Topic: mail", "channel <nil><nil>", "marking-definition <nil><nil>", "relationship derived-from<nil>"}
+	slices.Sort(want)
+	if diff := cmp.Diff(want, kinds); diff != "" {
+		t.Errorf("the room's file (-want +got):\n%s", diff)
 	}
 }

@@ -19,7 +19,7 @@ func TestWholeObjectsAreShownAsTheyWereWritten(t *testing.T) {
 	var all []shown
 	for _, text := range append(append([]string(nil), corpus...), fuzzed(300)...) {
 		name := mapping.OneLine(text, 60)
-		room := timeline.RoomState{Room: timeline.Room{ID: "!a:b", Name: text, Topic: text, Server: "b", Encrypted: true}}
+		room := timeline.RoomState{Room: timeline.Room{ID: "!a:b", Name: text, Topic: text, Server: "b", Encrypted: true}, Spaces: []timeline.LinkedRoom{{ID: "!s:b", Name: text}}}
 		author := timeline.Author{User: "@a:b", Name: text}
 		post := timeline.Post{
 			ID: "$acR1l0_-ra/oZn+_", Room: "!a_b:b", Sender: "@a:b", SenderName: text, RoomName: text, Sent: time.Unix(1, 0), Text: text,
@@ -37,6 +37,10 @@ func TestWholeObjectsAreShownAsTheyWereWritten(t *testing.T) {
 			lines := regexp.MustCompile("\r\n|[\r\n\v\f\u0085\u2028\u2029]").ReplaceAllString(text, "\n")
 			topic = "Topic: " + strings.ReplaceAll(lines, "\n", "\n│ ") + "\n"
 		}
+		space := "In the space: !s:b"
+		if line := mapping.OneLine(text, 120); line != "" {
+			space = "In the space: " + line + " (!s:b)"
+		}
 		display := ""
 		if line := mapping.OneLine(text, 120); line != "" {
 			display = "Display name: " + line + "\n"
@@ -47,7 +51,7 @@ func TestWholeObjectsAreShownAsTheyWereWritten(t *testing.T) {
 		}
 		all = append(
 			all,
-			shown{"channel description", text, channel.Description, topic + "End-to-end encrypted: yes\nRead through the homeserver: b"},
+			shown{"channel description", text, channel.Description, topic + "End-to-end encrypted: yes\nRead through the homeserver: b\n" + space},
 			shown{"individual description", text, person.Description, display},
 			shown{"content", text, content.Content, said},
 			shown{"message description", text, content.Description, display +
