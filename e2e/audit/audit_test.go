@@ -95,6 +95,16 @@ func TestEachBrokenPromiseIsAProblem(t *testing.T) {
 	}
 }
 
+func TestWhatWasTakenBackMayBeGone(t *testing.T) {
+	t.Parallel()
+	e := sound()
+	delete(e.Landed, "$landed")
+	e.Shown[1].Redacted = true
+	if got := e.Problems(); len(got) > 0 {
+		t.Errorf("problems %q, want none", got)
+	}
+}
+
 func TestAnOpenOrALostGapListsWhatIsNotRead(t *testing.T) {
 	t.Parallel()
 	for _, gap := range []audit.Gap{{Room: room, Kind: "limited", State: "open"}, {Room: room, Kind: "limited", State: "lost", Reason: "forbidden"}} {

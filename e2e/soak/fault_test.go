@@ -53,7 +53,7 @@ func (w weather) String() string {
 			all = append(all, peer+" "+string(f))
 		}
 	}
-	return strings.Join(all, ", ")
+	return strings.Join(all, " and ") // a comma would be one in the paths of the test
 }
 
 // alone are all weathers in which one road is bad, together some in which all are.
