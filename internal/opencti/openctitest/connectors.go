@@ -111,6 +111,7 @@ func (p *Platform) resetState(id string) (*connector, error) {
 	}
 	empty, yes := "", true
 	c.state, c.reset = &empty, &yes
+	p.faults.purge()
 	if err := p.broker.purge(id); err != nil {
 		return nil, internal("%s", err.Error())
 	}
@@ -129,6 +130,7 @@ func (p *Platform) deleteConnector(id string) error {
 			delete(p.works, wid)
 		}
 	}
+	p.faults.purge()
 	if err := p.broker.remove(id); err != nil {
 		return internal("%s", err.Error())
 	}

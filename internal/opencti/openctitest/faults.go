@@ -256,6 +256,16 @@ func (f *Faults) held() int {
 	return n
 }
 
+// purge forgets what faults hold back: the queue that it waits in is emptied. p.mu is
+// held.
+func (f *Faults) purge() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, x := range f.items {
+		x.held = nil
+	}
+}
+
 // strike takes one of the fault's times; f.mu is held.
 func (x *Fault) strike() bool {
 	if x.left == 0 {
