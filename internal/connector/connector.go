@@ -170,11 +170,11 @@ func (c *Connector) open(ctx context.Context) (err error) {
 	if err := c.openLedger(ctx); err != nil {
 		return err
 	}
-	if err := c.ledger.Reconsider(ctx); err != nil {
-		return fmt.Errorf("apply settings to the ledger: %w", err)
-	}
 	if err := c.backfiller().begin(ctx); err != nil {
 		return err
+	}
+	if err := c.ledger.Reconsider(ctx); err != nil {
+		return fmt.Errorf("apply settings to the ledger: %w", err)
 	}
 	if err := c.sweep(ctx); err != nil {
 		return err
