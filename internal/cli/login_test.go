@@ -291,3 +291,26 @@ func TestAfterALoginNoCommandNeedsASecret(t *testing.T) {
 		t.Errorf("%d devices, want one", n)
 	}
 }
+
+// What can be done once somebody has logged in, and before the first start.
+func TestAfterALoginCommandsKnowTheStore(t *testing.T) {
+	s := newLoginScene(t, quick)
+	if stdout, stderr, code := s.logsIn(t.Context(), s.approving()); code != 0 {
+		t.Fatalf("code %d: %s%s", code, stdout, stderr)
+	}
+	for _, test := range []struct {
+		args string
+		code int
+		want string
+	}{
+		{"keys export keys.txt", 0, "0 keys are in"},
+		{"keys import keys.txt", 0, "0 keys taken in, of 0"},
+		{"verify", 1, "start it"},
+	} {
+		var out strings.Builder
+		code := cli.Main(t.Context(), strings.Fields(test.args), s.environ, strings.NewReader("canary passphrase\n"), &out, &out)
+		if text := out.String(); code != test.code || !strings.Contains(text, test.want) || strings.Contains(text, "canary") {
+			t.Errorf("%s: code %d: %s", test.args, code, text)
+		}
+	}
+}

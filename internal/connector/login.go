@@ -7,6 +7,7 @@ import (
 	"log/slog"
 
 	"github.com/matrix-connector/matrix-connector/internal/matrix"
+	"github.com/matrix-connector/matrix-connector/internal/request"
 	"github.com/matrix-connector/matrix-connector/internal/store"
 )
 
@@ -44,6 +45,10 @@ func (l *Login) open(ctx context.Context, approve func(context.Context, Approval
 		return err
 	}
 	if err := c.openLedger(ctx); err != nil {
+		return err
+	}
+	// From here on commands find where to ask, as after a start.
+	if err := request.New(c.store, nil).Open(ctx); err != nil {
 		return err
 	}
 	m, err := c.accountConfig()
