@@ -193,6 +193,45 @@ func TestAKeyThatIsNowhereIsLookedForLessAndLess(t *testing.T) {
 	}
 }
 
+// A proxy may take offence at one id, or the homeserver at one row.
+func TestASearchThatFailsKeepsNoOtherBack(t *testing.T) {
+	v := newVault(t)
+	end := v.server.LoseToDevice(v.bot, "m.room.encrypted")
+	v.say(v.alice, v.room, "one")
+	first, in := v.session()
+	v.plant(exported(t, in, v.room))
+	if err := v.alice.Rotate(t.Context(), v.room); err != nil {
+		t.Fatal(err)
+	}
+	v.say(v.alice, v.room, "two")
+	second, in := v.session()
+	v.plant(exported(t, in, v.room))
+	end()
+	v.catchUp(v.account)
+	fails, failing, other := first.ID(), "one", "two" // the one that is asked for first
+	if second.ID() < fails {
+		fails, failing, other = second.ID(), "two", "one"
+	}
+	v.server.Inject(matrixtest.Fault{On: matrixtest.RoomKeys, Path: fails.String(), Status: 500})
+	fail := 0
+	for range 5 {
+		v.now = v.now.Add(time.Minute)
+		if _, err := v.account.SearchKeys(t.Context()); err != nil {
+			fail++
+		}
+	}
+	v.retry(v.account)
+	if diff := cmp.Diff([]string{other}, v.said()); diff != "" || fail == 0 {
+		t.Errorf("%d searches failed\n%s", fail, diff)
+	}
+	v.server.Heal()
+	v.now = v.now.Add(time.Hour)
+	v.searches()
+	if diff := cmp.Diff([]string{other, failing}, v.said()); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // imports hands alice's session over as a key file does.
 func (v *vault) imports(in *crypto.InboundGroupSession) {
 	v.t.Helper()

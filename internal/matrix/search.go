@@ -80,7 +80,7 @@ func (a *Account) SearchKeys(ctx context.Context) (more bool, err error) {
 			continue
 		}
 		if err := a.searchBackup(ctx, b, &s); err != nil {
-			return false, fmt.Errorf("search keys in the backup: %w", err)
+			return false, errors.Join(fmt.Errorf("search keys in the backup: %w", err), a.searchLater(ctx, s))
 		}
 		wanted = append(wanted, s)
 	}
@@ -160,6 +160,17 @@ func (a *Account) endSearch(ctx context.Context, s search) error {
 	_, err := a.store.DB().Exec(ctx, "DELETE FROM matrix_key_search WHERE room_id=$1 AND session_id=$2", s.Room, s.Session)
 	if err != nil {
 		return fmt.Errorf("end search: %w", err)
+	}
+	return nil
+}
+
+// searchLater puts a session behind the others: what fails for one of them for ever must not
+// keep the others from being looked for.
+func (a *Account) searchLater(ctx context.Context, s search) error {
+	_, err := a.store.DB().Exec(context.WithoutCancel(ctx), "UPDATE matrix_key_search SET due=$3 WHERE room_id=$1 AND session_id=$2",
+		s.Room, s.Session, a.now().Add(searchAgain[0]).UnixMilli())
+	if err != nil {
+		return fmt.Errorf("put search off: %w", err)
 	}
 	return nil
 }
