@@ -57,7 +57,7 @@ const (
 
 var missingKinds = []missingKind{
 	{
-		what: "event", from: "ledger_event" + fromRoomX, where: "x.state <> 'read' AND x.state IN ('undecrypted', 'unreadable', 'skipped')",
+		what: "event", from: "ledger_event" + fromRoomX, where: "x.state <> 'read' AND x.state IN ('undecrypted', 'unreadable')",
 		cause: causeGroup, event: "x.event", user: "x.sender", sent: "x.sent",
 	},
 	{what: "room", from: "ledger_room x CROSS JOIN ledger_room r ON r.id = x.id", where: "x.state = 'dead'"},
@@ -71,6 +71,9 @@ var missingKinds = []missingKind{
 	{what: "attachment", from: fromAttachment, where: "x.state IN ('refused', 'lost')", event: "p.event", index: "x.idx", user: "a.user", sent: "x.sent"},
 	{what: "gap", from: "ledger_gap" + fromRoomX, where: "x.state = 'lost'", event: "x.until", index: "x.id", sent: "x.opened"},
 	{what: "target", from: "ledger_target" + fromRoomX, where: "x.state = 'missing'", event: "x.event", key: "x.room"},
+	{ // was not wanted, so that it comes last
+		what: "event", from: "ledger_event" + fromRoomX, where: "x.state <> 'read' AND x.state = 'skipped'", event: "x.event", user: "x.sender", sent: "x.sent",
+	},
 	{what: "post", from: fromPost, where: "x.state = 'due' AND NOT " + someDead, event: "x.event", user: "a.user", sent: postSent, waiting: true},
 	{what: "post", from: fromPost, where: "x.state = 'sent'", event: "x.event", user: "a.user", sent: postSent, waiting: true},
 	{what: "attachment", from: fromAttachment, where: "x.state IN ('wanted', 'fetched')", event: "p.event", index: "x.idx", user: "a.user", sent: "x.sent", waiting: true},
