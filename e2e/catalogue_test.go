@@ -102,6 +102,12 @@ func rarer(alice, bob *people.Person, room id.RoomID) {
 	bob.SendsKind(room, "m.room.message", map[string]any{"msgtype": "com.example.poke", "body": "Poked in a way that nobody knows"}, "Poked in a way that nobody knows")
 	bob.SendsKind(room, "m.room.message", map[string]any{"msgtype": "m.server_notice", "body": "A notice that nobody's homeserver gave"}, "A notice that nobody's homeserver gave")
 
+	alice.SendsKind(room, "m.room.message", map[string]any{
+		"msgtype": "m.text", "body": "Ask him, the report says why", "format": "org.matrix.custom.html",
+		"formatted_body": `<mx-reply>old</mx-reply>Ask <a href="https://matrix.to/#/` + bob.ID.String() + `">him</a>, the <a href="https://evil.example/why">report</a> says why` +
+			`<img src="https://evil.example/seen.png"><script>alert(1)</script><table><tr><td>port</td><td>443</td></tr></table>`,
+	}, "Ask him ("+bob.ID.String()+"), the report (https://evil.example/why) says why\n\nport | 443")
+
 	alice.Adds(room, "m.call.invite", map[string]any{"call_id": "1", "version": "1", "lifetime": 60000, "offer": map[string]any{"type": "offer", "sdp": "v=0"}})
 	alice.Adds(room, "org.matrix.msc3672.beacon", map[string]any{"org.matrix.msc3488.location": map[string]any{"uri": "geo:1,2"}})
 	alice.Adds(room, "m.room.message", map[string]any{"msgtype": "m.key.verification.request", "body": "Verify", "from_device": "X", "methods": []string{}, "to": bob.ID})
