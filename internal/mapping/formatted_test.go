@@ -2,6 +2,7 @@ package mapping_test
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -32,7 +33,8 @@ func TestFormatted(t *testing.T) {
 		"<table><tr><th>a|b<th><code>c</code><tr><td>![x](http://y.example/)</table>": "| a\\|b | `c` |  \n| --- | --- |  \n| !\\[x]\\(http://y.example/) |",
 		"a<hr>b":                       "a\n\n___\n\nb",
 		"<img src=http://x/y alt=cat>": "cat",
-		"<b>a == b</b> ==c==":          "a `==` b `==`c`==`",
+		"<code>![a](b)</code> and <code>c</code>": `!\[a]\(b) and ` + "`c`",
+		"<b>a == b</b> ==c==":                     "a `==` b `==`c`==`",
 	} {
 		if got := mapping.Formatted(markup.Parse(source)); got != want {
 			t.Errorf("%s gives %q, want %q", source, got, want)
@@ -103,6 +105,33 @@ func TestFormattedTextIsHarmlessAndWhole(t *testing.T) {
 	}
 	if failures > 8 {
 		t.Errorf("%d texts are not shown as they should be", failures)
+	}
+}
+
+// TestCutFormattedTextStaysHarmless: as with [TestCutTextStaysHarmless], a text may be
+// shown up to any place.
+func TestCutFormattedTextStaysHarmless(t *testing.T) {
+	random := rand.New(rand.NewPCG(*seed, 11))
+	texts := fuzzedHTML(*fuzzedTexts / 5)
+	for _, text := range append(append([]string(nil), nasty...), corpus...) {
+		texts = append(texts, "<code>"+html.EscapeString(text)+"</code> and <b>more</b>")
+	}
+	var cut []string
+	for _, text := range texts {
+		if runes := []rune(mapping.Formatted(markup.Parse(text))); len(runes) > 1 {
+			cut = append(cut, string(runes[:1+random.IntN(len(runes)-1)])+"...")
+		}
+	}
+	for i, ways := range render(t, cut) {
+		for way, source := range ways {
+			p := readFormatted(t, source, false)
+			p.problems = slices.DeleteFunc(p.problems, func(problem string) bool { // the platform's marker, which is bearable
+				return problem == "element mark" || strings.HasPrefix(problem, "attribute class of mark") || problem == "attribute style of mark"
+			})
+			if len(p.problems) > 0 {
+				t.Errorf("%s renders %q as %q: %q", way, cut[i], source, p.problems)
+			}
+		}
 	}
 }
 

@@ -161,11 +161,13 @@ func (s *styled) trim(from, to int) (int, int) {
 	return from, to
 }
 
-// code makes a text code, if it can.
+// code makes a text code, if it can. Where a list shows the beginning of a text, the
+// end of code can be missing, and what it holds is Markdown again: so it holds nothing
+// that could then be a picture, a link or a tag.
 func (s *styled) code(from, to int, where place) bool {
 	text := string(s.text[from:to])
-	if where == inCell && strings.Contains(text, "|") {
-		return false // GFM looks for columns first
+	if strings.ContainsAny(text, "[]<") || where == inCell && strings.Contains(text, "|") { // GFM looks for columns first
+		return false
 	}
 	fence := strings.Repeat("`", longestTicks(text)+1)
 	s.fences[from], s.fences[to] = fence, fence
