@@ -44,7 +44,8 @@ func sound() audit.Evidence {
 				row("$skipped", "m.room.message", "skipped", "own"), row("$dead", "m.room.message", "read", ""), row("$due", "m.room.message", "read", ""),
 			},
 			Posts: []audit.Post{
-				{Room: room, Event: "$landed", State: "landed", Landed: 1}, {Room: room, Event: "$dead", State: "dead", Reason: "refused"},
+				{Room: room, Event: "$landed", State: "landed", Landed: 1},
+				{Room: room, Event: "$dead", State: "dead", Reason: "refused"},
 				{Room: room, Event: "$due", State: "due"},
 			},
 			Gaps: []audit.Gap{{Room: room, Kind: "history", State: "done", Bound: noon.Add(-time.Hour)}},

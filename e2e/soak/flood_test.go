@@ -17,7 +17,7 @@ func TestAFloodOfStrangersMessagesDrownsNobody(t *testing.T) {
 	t.Parallel()
 	olm, megolm := 300, 300
 	if *long {
-		olm, megolm = 5000, 5000
+		olm, megolm = 2000, 2000
 	}
 	s := scene.New(t, scene.Config{Synapse: true})
 	alice, mallory := s.Town.Moves("alice"), s.Town.Moves("mallory")

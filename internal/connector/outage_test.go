@@ -22,7 +22,7 @@ func TestEightHoursWithoutThePlatformTakeNoMemoryAndLoseNothing(t *testing.T) {
 		runtime.GC()
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
-		return int64(m.HeapAlloc) //nolint:gosec // far below
+		return int64(m.HeapAlloc)
 	}
 	chat := func(minute int) {
 		var b timeline.Batch
