@@ -23,7 +23,9 @@ func TestWhatWasSaidBeforeTheBotWasRemovedIsKept(t *testing.T) {
 	alice.Kicks(room, s.Bot)
 	missed := alice.Says(room, "This is said while the bot is out")
 	s.NotImported(missed.Event)
-	s.ToHomeserver.Open()
+	if err := s.ToHomeserver.Open(); err != nil {
+		t.Fatal(err)
+	}
 	s.ReceivesOnly(first.Event, last.Event)
 	home := channel(s, first)
 	s.Until("the channel tells who removed the bot", says(s, home, "No longer read: removed by "+alice.ID.String()))

@@ -113,7 +113,7 @@ func TestAFalseTombstoneAndAFalseNameFuseNothing(t *testing.T) {
 	s.NotRead(square)
 	s.Starts()
 	room, trap := joined(s, alice, "Incident 7"), joined(s, mallory, "Incident 7")
-	real := alice.Says(room, "What is said in the real room")
+	genuine := alice.Says(room, "What is said in the real room")
 	faked := mallory.Says(trap, "What is said in the room of the same name")
 	s.Receives()
 
@@ -136,13 +136,43 @@ func TestAFalseTombstoneAndAFalseNameFuseNothing(t *testing.T) {
 	if n := len(s.Platform.Relations("", "", "derived-from")); n != 0 {
 		t.Errorf("%d relations between rooms", n)
 	}
-	if got := channel(s, real); got.Text("name") != "Incident 7 ("+room.String()+")" || got.ID == channel(s, faked).ID || len(got.List("aliases")) != 1 {
+	if got := channel(s, genuine); got.Text("name") != "Incident 7 ("+room.String()+")" || got.ID == channel(s, faked).ID || len(got.List("aliases")) != 1 {
 		t.Errorf("the real room's channel is %q, aliases %q", got.Text("name"), got.List("aliases"))
 	}
-	if says(s, channel(s, real), trap.String())() {
+	if says(s, channel(s, genuine), trap.String())() {
 		t.Error("the real room's channel tells of the trap")
 	}
 	if n := len(s.Platform.Objects("Channel")); n != 2 {
 		t.Errorf("%d channels", n)
+	}
+}
+
+func TestAnUpgradeSurvivesKills(t *testing.T) {
+	t.Parallel()
+	s := scene.New(t, scene.Config{Synapse: true})
+	alice := s.Town.Moves("alice")
+	s.Starts()
+	old := joined(s, alice, "Incident 7", people.Public())
+	before := alice.Says(old, "We move to another room in a minute")
+	s.Receives()
+	next := alice.Upgrades(old, "11")
+	after := alice.Says(next, "Here we are, all but the bot")
+	s.Kills() // before or after it has seen the tombstone
+	s.Starts()
+	alice.Sees(next, s.Bot)
+	s.Kills() // before it has read what is in the room, most likely
+	s.Starts()
+	s.ReceivesOnly(before.Event, after.Event)
+	s.Kills() // before or after the relation is on its way
+	s.Starts()
+	from, to := channel(s, after), channel(s, before)
+	s.Until("the new room's channel is derived from the former one's", func() bool {
+		return len(s.Platform.Relations(from.ID, to.ID, "derived-from")) == 1
+	})
+	alice.Says(next, "Now the bot is here as well")
+	s.Receives()
+	s.Stops()
+	if n := len(s.Platform.Relations("", "", "derived-from")); n != 1 {
+		t.Errorf("%d relations between rooms", n)
 	}
 }
