@@ -89,6 +89,18 @@ func TestAnUpgradeIsALinkOnceBothRoomsSaySo(t *testing.T) {
 	}
 }
 
+// What rooms --explain shows is what would be sent.
+func TestASampleShowsTheLinksOfItsRoom(t *testing.T) {
+	d := open(t)
+	d.spokenIn(timeline.Room{ID: former, Name: "Former", Successor: later}, timeline.Room{ID: later, Name: "Later", Predecessor: former})
+	d.deliver()
+	drafts, err := d.Sample(t.Context(), later, 5)
+	d.ok(err)
+	if len(drafts) != 1 || drafts[0].Room.Old == nil || !drafts[0].Room.Old.Landed {
+		t.Errorf("sample %+v", drafts)
+	}
+}
+
 func TestARoomThatIsNotMeantIsNoReplacement(t *testing.T) {
 	d := open(t)
 	const hostile = id.RoomID("!hostile:evil.example")
