@@ -25,7 +25,7 @@ import (
 //
 // A tombstone may name any room. One that was joined on its word and does not name the
 // former room in its first event is none of ours: what it shows is left out
-// ([timeline.Room.Astray]), and it is left again.
+// ([timeline.Room.Astray]), and it is left again. docs/decisions/0022 says why so.
 
 // Where following an upgrade stands.
 const (
