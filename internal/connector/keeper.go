@@ -36,11 +36,19 @@ const lookDaily = 24 * time.Hour
 const savePage = 100
 
 func (k *keeper) turn(ctx context.Context) (more bool, err error) {
+	var looked error
 	if k.account.KeysChanged() || k.looked.IsZero() || k.now().Sub(k.looked) >= lookDaily {
-		if err := k.look(ctx); err != nil {
-			return false, err
+		// Keys that wait to be found or saved do not wait for a homeserver that takes no identity.
+		if looked = k.look(ctx); ctx.Err() != nil {
+			return false, looked
 		}
 	}
+	more, err = k.keys(ctx)
+	return more && looked == nil, errors.Join(looked, err)
+}
+
+// keys takes in what is offered and found, and saves what has come.
+func (k *keeper) keys(ctx context.Context) (more bool, err error) {
 	bundles, err := k.account.FetchBundle(ctx, k.welcome)
 	if err != nil {
 		return false, err
@@ -53,7 +61,7 @@ func (k *keeper) turn(ctx context.Context) (more bool, err error) {
 	if err := k.renew(ctx, err); err != nil {
 		return false, err
 	}
-	k.settled.Store(!bundles && !searches)
+	k.settled.Store(!bundles && !searches && !k.looked.IsZero()) // what a backup holds is known after a look
 	return bundles || searches || saved == savePage, nil
 }
 
