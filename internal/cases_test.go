@@ -292,6 +292,9 @@ var said = []struct{ start, means string }{
 	{"Location as sent: ", "the same, in the sender's own form"},
 	{"Poll: ", "how many answers a person has, and whether votes were shown before the end"},
 	{"Poll closed: ", "when, and by whom"},
+	{"Voters: ", "how many people's votes count"},
+	{"Spoilt votes: ", "of people whose last vote names no answer of the poll"},
+	{"Votes not counted, ", "the answer that they were for is another one by now"},
 	{"Votes for (", "counted by the connector: how many, and whose"},
 	{"Reaction by ", "how many people put a sign there, and the first of them"},
 	{"Edited: ", "when the newest edit that counts was made; the text is what it says"},
@@ -300,6 +303,8 @@ var said = []struct{ start, means string }{
 	{"Formatted:", "below it, quoted: what people were shown, where it says more than the text"},
 	{"In plain text, which says something else:", "below it, quoted: what was sent beside the formatted text, and people were not shown"},
 	{"Message: ", "this message. The address opens in a Matrix client, for members of the room"},
+	{"MXID: ", "of an Individual: the account's own id, where another account's differs from it only in case"},
+	{"Room: ", "of a Channel: the room's own id, where another Channel has it, or another room's differs from it only in case"},
 	{"Topic: ", "of a Channel: what the room says it is about; further lines of it begin with │"},
 	{"Address: ", "of a Channel: the room's alias"},
 	{"End-to-end encrypted: ", "of a Channel: once yes, always yes"},
@@ -334,7 +339,31 @@ func linesBlock(t *testing.T, list []golden) string {
 		}
 		fmt.Fprintf(&b, "| %s | %s |\n", code(example), s.means)
 	}
+	for _, line := range unexplained(list) {
+		fmt.Fprintf(&b, "| %s | as it says |\n", code(line))
+	}
 	return b.String()
+}
+
+// unexplained are the facts in descriptions that said does not have, each once. Facts stand
+// before the first empty line; what people said in them is indented, or marked as theirs.
+func unexplained(list []golden) []string {
+	var rest []string
+	for _, g := range list {
+		for _, o := range g.objects {
+			for _, text := range []string{o.Description, o.About} {
+				facts, _, _ := strings.Cut(text, "\n\n")
+				for _, line := range lines(facts) {
+					theirs := line == "" || strings.HasPrefix(line, "│") || strings.HasPrefix(line, "\u00a0") || line[0] >= '0' && line[0] <= '9'
+					known := slices.ContainsFunc(said, func(s struct{ start, means string }) bool { return strings.HasPrefix(line, s.start) })
+					if !theirs && !known && !slices.Contains(rest, line) {
+						rest = append(rest, line)
+					}
+				}
+			}
+		}
+	}
+	return rest
 }
 
 // proofs are the doubts about who said a message, with what is to be done about them.
