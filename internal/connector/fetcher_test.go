@@ -13,6 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/matrix-connector/matrix-connector/internal/config"
+	"github.com/matrix-connector/matrix-connector/internal/connector"
 	"github.com/matrix-connector/matrix-connector/internal/matrix/matrixtest"
 )
 
@@ -115,5 +117,57 @@ func TestAFullSpoolHoldsUpFilesAndNoText(t *testing.T) {
 	}
 	if !strings.Contains(log, "attachments wait: those on their way take all of MATRIX_SPOOL_MAX_SIZE") || !strings.Contains(log, "attachments are fetched again") {
 		t.Errorf("the log does not tell of the wait:\n%s", log)
+	}
+}
+
+// What the homeserver did not have is lost until somebody asks for it once more; that is
+// listed, and afterwards it is not.
+func TestALostFileIsFetchedWhenItIsTriedOnceMore(t *testing.T) {
+	hs := homeserver(t)
+	user := hs.Account("alice", "secret")
+	room := hs.NewRoom(user, matrixtest.RoomOptions{Name: "Square"})
+	room.Join(hs.UserID("bot"))
+	file := hs.Upload([]byte("here again"), "text/plain")
+	hs.Inject(matrixtest.Fault{On: matrixtest.MediaDownload, Path: file.FileID, Status: http.StatusNotFound, Code: "M_NOT_FOUND", Times: 1})
+	event := room.Send(user, "m.room.message", map[string]any{"msgtype": "m.file", "body": "file.txt", "url": file.String()})
+	store, output := t.TempDir(), t.TempDir()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if log, err := export(ctx, t, hs, store, output, false); err != nil || withFiles(output) != 0 {
+		t.Fatalf("%v, %d with files\n%s", err, withFiles(output), log)
+	}
+	settings, err := config.Load(config.Input{Purpose: config.ForDirectory, Environ: []string{
+		"MATRIX_SERVER=" + hs.URL(), "MATRIX_USER_ID=" + hs.UserID("bot").String(), "MATRIX_PASSWORD=secret",
+		"MATRIX_STORE_PATH=" + store, "MATRIX_STORE_KEY=" + strings.Repeat("k", 32),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	missing := func() (list []connector.Missing) {
+		trial, err := connector.OpenTrial(ctx, settings, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer trial.Close() //nolint:errcheck // it was only read
+		for m, err := range trial.Missing(ctx, connector.Choice{Reasons: []string{"not_found"}}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			list = append(list, m)
+		}
+		return list
+	}
+	if got := missing(); len(got) != 1 || got[0].What != "attachment" || got[0].Event != event.String() || got[0].File != 1 || !strings.Contains(got[0].Cure, "requeue --reason not_found") {
+		t.Errorf("missing: %+v", got)
+	}
+	n, err := connector.Requeue(ctx, connector.Config{Settings: settings}, connector.Choice{Event: event})
+	if diff := cmp.Diff(connector.Requeued{Attachments: 1}, n); diff != "" || err != nil {
+		t.Errorf("%v\n%s", err, diff)
+	}
+	if log, err := export(ctx, t, hs, store, output, false); err != nil || withFiles(output) != 1 {
+		t.Errorf("%v, %d with files\n%s", err, withFiles(output), log)
+	}
+	if got := missing(); len(got) != 0 {
+		t.Errorf("still missing: %+v", got)
 	}
 }

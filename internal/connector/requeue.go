@@ -66,6 +66,11 @@ func (c *Connector) carryRequeue(ctx context.Context, r request.Request) (more b
 	if err != nil {
 		return false, err
 	}
+	if n.Events > 0 {
+		if err := c.account.SearchAgain(ctx); err != nil {
+			return false, err
+		}
+	}
 	return false, c.requests.Finish(ctx, r.ID, n)
 }
 

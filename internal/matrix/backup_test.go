@@ -183,12 +183,20 @@ func TestAKeyThatIsNowhereIsLookedForLessAndLess(t *testing.T) {
 	if err != nil || !next.After(v.now) {
 		t.Errorf("the next search is at %s, now is %s: %v", next, v.now, err)
 	}
+	// Somebody who knows more has it looked for at once.
+	if err := v.account.SearchAgain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	v.searches()
+	if n := v.asked(); n != 6 {
+		t.Errorf("looked for %d times, want 6", n)
+	}
 	// Once its key has come by another way, nobody looks for it any more.
 	_, in := v.session()
 	v.imports(in)
 	v.now = v.now.Add(48 * time.Hour)
 	v.searches()
-	if n := v.count("SELECT count(*) FROM matrix_key_search"); n != 0 || v.asked() != 5 {
+	if n := v.count("SELECT count(*) FROM matrix_key_search"); n != 0 || v.asked() != 6 {
 		t.Errorf("%d searches go on, %d requests", n, v.asked())
 	}
 }

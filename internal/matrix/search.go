@@ -90,6 +90,15 @@ func (a *Account) SearchKeys(ctx context.Context) (more bool, err error) {
 	return len(due) == searchPage, nil
 }
 
+// SearchAgain has all keys that are missing looked for at once: somebody asks for it, who may
+// know why they can be had by now.
+func (a *Account) SearchAgain(ctx context.Context) error {
+	if _, err := a.store.DB().Exec(ctx, "UPDATE matrix_key_search SET due=0"); err != nil {
+		return fmt.Errorf("search keys again: %w", err)
+	}
+	return nil
+}
+
 // seedSearch lists the sessions that events wait for since before this program kept a list,
 // once a process.
 func (a *Account) seedSearch(ctx context.Context) error {
