@@ -94,7 +94,7 @@ func (m *Metrics) newLevels() *levels {
 		gapsLost:    gauge("matrix_connector_gaps_lost", "Stretches of timelines that the homeserver does not show."),
 		targets:     gauge("matrix_connector_targets_wanted", "Targets of replies, threads and edits that are still to be fetched."),
 		waiting:     gauge("matrix_connector_late_keys", "Undecrypted events for which a key came and is still to be tried."),
-		invites:     gauge("matrix_connector_pending_invites", "Invites that are not accepted."),
+		invites:     gauge("matrix_connector_pending_invites", "Invites that are not accepted, and rooms that replace those of the bot and that it cannot get into."),
 		oldestDue: gauge("matrix_connector_delivery_lag_seconds",
 			"Age of the oldest message that waits to be delivered, 0 where none waits."),
 		oldestUndecrypted: gauge("matrix_connector_decryption_lag_seconds",
