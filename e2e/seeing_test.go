@@ -146,7 +146,7 @@ func TestAnOnlookerSeesWhatIsSaid(t *testing.T) {
 		if err := json.Unmarshal([]byte(text), &shown); err != nil {
 			t.Fatal(err)
 		}
-		return shown.Counts.Posts["landed"] == 6 && shown.Counts.Attachments["attached"] == 1
+		return shown.Counts.Posts["landed"] == 6 && shown.Counts.Attachments["attached"] == 1 && !shown.Device.Looked.IsZero()
 	})
 	if len(shown.Rooms) != 1 || shown.Rooms[0].ID != room.String() || shown.Rooms[0].Name != "War <script>room" || !shown.Rooms[0].Encrypted ||
 		shown.Rooms[0].Posts["landed"] != 6 || shown.Rooms[0].LastImported.IsZero() {
@@ -155,7 +155,8 @@ func TestAnOnlookerSeesWhatIsSaid(t *testing.T) {
 	if c := shown.Connector; c.DeviceID == "" || c.UserID != s.Bot.String() || c.Sink.Version == "" {
 		t.Errorf("connector: %+v", c)
 	}
-	if shown.Health.Level != status.Good || !shown.Readiness.Ready {
+	// An account without an identity cannot sign the bot's device; all else is well.
+	if shown.Health.Level != status.Warn || shown.Health.Sentence != "Running. Worth a look: the bot's device is not signed." || !shown.Readiness.Ready {
 		t.Errorf("health: %+v, %+v", shown.Health, shown.Readiness)
 	}
 	_, page := o.gets("/")

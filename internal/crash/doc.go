@@ -8,4 +8,7 @@
 //	go build -tags=goolm,crash -o build/mortal ./cmd/matrix-connector
 //	CRASH_LOG=points build/mortal run                     # which moments there are
 //	CRASH_AT='broker: confirmed#2' build/mortal run       # dies at the second passing
+//
+// Whoever adds a call to another part puts a line before it and one after it; the
+// stories of e2e/soak find both by themselves.
 package crash
