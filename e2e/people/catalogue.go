@@ -17,7 +17,7 @@ const old = "org.matrix.msc3381.poll."
 // by their text.
 func (p *Person) Asks(room id.RoomID, question string, answers ...string) Said {
 	p.town.stage.Helper()
-	lines := []string{question}
+	lines := append(make([]string, 0, 1+len(answers)), question)
 	list := make([]any, len(answers))
 	for i, a := range answers {
 		lines = append(lines, fmt.Sprintf("%d. %s", i+1, a))

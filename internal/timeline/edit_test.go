@@ -186,7 +186,7 @@ func TestAnEditedEmoteNamesItsSenderAsTheOriginalDid(t *testing.T) {
 }
 
 func TestRedactingAnEditRevertsIt(t *testing.T) {
-	undo := func(n id.EventID, of id.EventID) timeline.Event {
+	undo := func(n, of id.EventID) timeline.Event {
 		e := typed("m.room.redaction", fmt.Sprintf(`{"redacts":%q}`, of))
 		e.ID = n
 		return e
