@@ -29,19 +29,21 @@ func Backfill(ctx context.Context, c Config, asked BackfillAsked, told func(s Ba
 	tell := func(running bool) func(request.Request) {
 		return func(r request.Request) {
 			var s BackfillShown
-			if r.State == request.Open && r.Shows != nil && request.Into(r.Shows, &s) == nil {
+			if (r.State == request.Open || r.State == request.Done) && r.Shows != nil && request.Into(r.Shows, &s) == nil {
 				told(s, running)
 			}
 		}
 	}
-	if err = desk.Wake(ctx); errors.Is(err, control.ErrNobody) {
+	err = desk.Wake(ctx)
+	running := !errors.Is(err, control.ErrNobody)
+	if !running {
 		if err = backfillAside(ctx, c, number, tell(false)); err != nil {
 			return shown, err
 		}
 	} else if err != nil {
 		return shown, err
 	}
-	r, err := desk.Watch(ctx, number, tell(true))
+	r, err := desk.Watch(ctx, number, tell(running))
 	if errors.Is(err, control.ErrNobody) {
 		return shown, &BackfillError{What: "the connector has stopped", Cure: "start it, and it goes on with the history; or give the same command again"}
 	}

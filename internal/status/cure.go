@@ -48,7 +48,7 @@ var explanations = map[string]explanation{
 	"event unreadable":    {"malformed", "none: the sender's client or homeserver made it so; what was received is kept"},
 
 	"event own":                        {"the bot's own", cureNone},
-	"event before_start_date":          {"sent before the start date", cureNone + "; an earlier MATRIX_IMPORT_START_DATE reads them"},
+	"event before_start_date":          {"sent before the start date", cureNone + "; matrix-connector backfill --since DATE or an earlier MATRIX_IMPORT_START_DATE reads them"},
 	"event not_in_matrix_rooms":        {"of a room that MATRIX_ROOMS does not name", cureNone + "; name the room there to import it"},
 	"event in_matrix_rooms_exclude":    {"of a room that MATRIX_ROOMS_EXCLUDE names", cureNone + "; take the room out of it to import it"},
 	"event skipped_by_rule":            {"of a room that a rule of matrix.rooms skips", cureNone + "; change the rule to import the room"},
