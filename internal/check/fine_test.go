@@ -167,6 +167,19 @@ func TestInvitesShowTheLineThatAcceptsThem(t *testing.T) {
 	})
 }
 
+func TestARoomThatIsReplacedByOneOutOfReachIsTold(t *testing.T) {
+	s := newScene(t, openctitest.Config{})
+	next := s.homeserver.NewRoom(s.alice, matrixtest.RoomOptions{Public: true})
+	room := s.homeserver.NewRoom(s.alice, matrixtest.RoomOptions{})
+	room.Join(s.bot)
+	room.SetState(s.alice, "m.room.tombstone", "", matrixtest.Content{"replacement_room": next.ID})
+	s.homeserver.NewRoom(s.alice, matrixtest.RoomOptions{}).Invite(s.alice, s.bot)
+	s.starts()
+	s.checks().is(check.Rooms, check.OK, "1 of them replaced by one that it is not in", "1 invite pending, will be accepted")
+	s.env["MATRIX_ROOMS_EXCLUDE"] = string(next.ID)
+	s.checks().is(check.Rooms, check.Warning, string(next.ID), "the settings for that one do not hold for it")
+}
+
 func TestRoomsThatAreLeftOutAreTold(t *testing.T) {
 	s := newScene(t, openctitest.Config{})
 	room := s.homeserver.NewRoom(s.alice, matrixtest.RoomOptions{Name: "Private"})

@@ -116,12 +116,18 @@ func (r *reading) invites(invites []matrix.Invitation) (says []string, hint stri
 	if waiting > 1 {
 		hint += fmt.Sprintf("; %d more wait (--json lists them)", waiting-1)
 	}
-	says = append(says, amount(len(invites), "invite pending", "invites pending"))
+	if upgrades > 0 {
+		says = append(says, amount(upgrades, "of them replaced by one that it is not in", "of them replaced by others that it is not in"))
+	}
+	if len(invites) == upgrades {
+		return says, hint, nil
+	}
+	says = append(says, amount(len(invites)-upgrades, "invite pending", "invites pending"))
 	for _, part := range []struct {
 		n    int
 		what string
-	}{{welcome, "will be accepted"}, {waiting, "from people who may not invite"}, {outside, "left out by the settings"}, {upgrades, "to rooms that replace the bot's"}} {
-		if part.n > 0 && part.n < len(invites) {
+	}{{welcome, "will be accepted"}, {waiting, "from people who may not invite"}, {outside, "left out by the settings"}} {
+		if part.n > 0 && part.n < len(invites)-upgrades {
 			says = append(says, fmt.Sprintf("%d %s", part.n, part.what))
 		} else if part.n > 0 {
 			says[len(says)-1] += ", " + part.what
