@@ -43,9 +43,6 @@ func Load(in Input) (*Config, error) {
 		if problem != nil && (in.Purpose == ForPlatform || !s.forPlat) {
 			problems = append(problems, *problem)
 		}
-		if problem == nil && s.later && v.source != FromDefault {
-			c.Warnings = append(c.Warnings, Warning{Variable: s.name(), Says: "is checked, but has no effect in this version"})
-		}
 	}
 	problems = append(problems, c.credentials(problems)...)
 	problems = append(problems, c.pairs(problems, in.Purpose)...)
@@ -55,7 +52,7 @@ func Load(in Input) (*Config, error) {
 	for _, p := range all {
 		c.Matrix.RoomRules = append(c.Matrix.RoomRules, p.rules...)
 	}
-	c.Warnings = append(c.Warnings, ruleWarnings(c.Matrix.RoomRules)...)
+	c.Warnings = append(c.Warnings, unreached(c.Matrix.RoomRules)...)
 	c.Warnings = append(c.Warnings, c.risks()...)
 	if len(problems) > 0 {
 		return nil, problems

@@ -30,7 +30,7 @@ type row struct {
 	example, section                  string
 	kind                              reflect.Type
 	min, max                          string
-	secret, later                     bool
+	secret                            bool
 }
 
 // comments are those of the fields of config's structs, by struct and field.
@@ -65,7 +65,7 @@ func rowOf(t *testing.T, comments map[string]string, group reflect.Type, section
 	t.Helper()
 	variable, _, _ := strings.Cut(f.Tag.Get("env"), ",")
 	r := row{
-		variable: variable, key: f.Tag.Get("key"), def: f.Tag.Get("default"), need: f.Tag.Get("need"), later: f.Tag.Get("later") != "",
+		variable: variable, key: f.Tag.Get("key"), def: f.Tag.Get("default"), need: f.Tag.Get("need"),
 		kind: f.Type, section: section, example: f.Tag.Get("example"),
 		min: f.Tag.Get("min"), max: f.Tag.Get("max"), meaning: comments[group.Name()+"."+f.Name],
 	}
@@ -119,9 +119,6 @@ func (r row) told() string {
 	meaning := r.meaning
 	if r.secret {
 		meaning += " *Secret.*"
-	}
-	if r.later {
-		meaning += " *Checked, and of no effect in this version.*"
 	}
 	return strings.ReplaceAll(meaning, "|", `\|`)
 }

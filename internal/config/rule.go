@@ -29,7 +29,7 @@ type RoomRule struct {
 	// Media types of the files that are fetched; `*/*` for all.
 	AttachmentTypes MediaPatterns `key:"attachment_types"`
 	// What becomes of messages that are deleted in Matrix.
-	Redactions Redactions `key:"redactions" later:"true"`
+	Redactions Redactions `key:"redactions"`
 }
 
 // Labels are words that the platform shows beside an object.
@@ -127,17 +127,6 @@ func (y *yamlReader) rule(place string, node *yaml.Node) (rule RoomRule) {
 		y.problem(place, "does not say which room it is for", `give it a room: "#ops:example.org", "!abc:example.org" or a pattern such as "#ops-*:example.org"`)
 	}
 	return rule
-}
-
-// ruleWarnings tells what is odd about the rules.
-func ruleWarnings(rules []RoomRule) []Warning {
-	warnings := unreached(rules)
-	for i, rule := range rules {
-		if rule.Redactions != "" {
-			warnings = append(warnings, Warning{rulesKey, fmt.Sprintf("rule %d: redactions is checked, but has no effect in this version", i+1)})
-		}
-	}
-	return warnings
 }
 
 // unreached warns of rules that no room can come to, because earlier ones take them

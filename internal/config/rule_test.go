@@ -149,7 +149,6 @@ func TestRulesThatCannotHoldAreWarnedOf(t *testing.T) {
 		"the same room again":            {"    - room: \"#a:x\"\n    - room: \"#a:x\"\n", []string{"matrix.rooms has a rule 2 that never holds: rule 1 takes its rooms"}},
 		"after all rooms":                {"    - room: \"*\"\n    - room: \"#a:x\"\n", []string{"matrix.rooms has a rule 2 that never holds: rule 1 takes its rooms"}},
 		"one of its rooms is left":       {"    - room: \"#a:x\"\n    - room: [\"#a:x\", \"#b:x\"]\n", nil},
-		"what comes later":               {"    - room: \"#a:x\"\n      redactions: delete\n", []string{"matrix.rooms rule 1: redactions is checked, but has no effect in this version"}},
 		"all other rooms as a last rule": {"    - room: \"#a:x\"\n    - room: \"*\"\n      skip: true\n", nil},
 	}
 	for name, test := range tests {

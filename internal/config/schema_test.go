@@ -117,11 +117,11 @@ func propertyOf(t *testing.T, r row) property {
 }
 
 // schemaRows are the settings that the platform's page asks for: not the id, which the
-// platform gives, nor proxies, which its composer hands on, nor what has no effect.
+// platform gives, nor proxies, which its composer hands on.
 func schemaRows(t *testing.T) []row {
 	t.Helper()
 	return slices.DeleteFunc(rows(t), func(r row) bool {
-		return r.variable == "" || r.variable == "CONNECTOR_ID" || r.key == "" || r.later
+		return r.variable == "" || r.variable == "CONNECTOR_ID" || r.key == ""
 	})
 }
 
@@ -274,7 +274,7 @@ func TestSecretsAreHiddenOnThePlatformsPage(t *testing.T) {
 			t.Errorf("%s is a secret: %t; the schema says writeOnly %t, format %q", name, secret, p.WriteOnly, p.Format)
 		}
 	}
-	for _, absent := range []string{"CONNECTOR_ID", "HTTPS_PROXY", "MATRIX_REDACTIONS"} {
+	for _, absent := range []string{"CONNECTOR_ID", "HTTPS_PROXY"} {
 		if _, there := s.Properties[absent]; there {
 			t.Errorf("%s is in the schema", absent)
 		}

@@ -22,7 +22,6 @@ type setting struct {
 	always  bool // required
 	onPlat  bool // required towards a platform
 	forPlat bool // of no effect without a platform
-	later   bool // checked, and of no effect in this version
 	min     int
 	max     int
 	field   reflect.Value
@@ -49,7 +48,6 @@ func settings(c *Config) []setting {
 				always: tag.Get("need") == "always", onPlat: tag.Get("need") == "platform",
 			}
 			s.forPlat = s.onPlat || tag.Get("for") == "platform"
-			s.later = tag.Get("later") == "true"
 			_, s.secret = reflect.TypeAssert[confidential](s.field)
 			s.min, _ = strconv.Atoi(tag.Get("min"))
 			s.max, _ = strconv.Atoi(tag.Get("max"))

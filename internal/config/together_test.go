@@ -55,18 +55,8 @@ func TestWhatIsOfUseOnlyTogetherIsGivenTogether(t *testing.T) {
 	}
 }
 
-func TestWhatComesLaterIsCheckedAndSaysSo(t *testing.T) {
+func TestThePolicyForRedactionsIsOneOfThree(t *testing.T) {
 	c := mustLoad(t, config.Input{Environ: complete("MATRIX_REDACTIONS=delete", "QUEUE_PROTOCOL=api")})
-	var got []string
-	for _, w := range c.Warnings {
-		got = append(got, w.String())
-	}
-	want := []string{
-		"MATRIX_REDACTIONS is checked, but has no effect in this version",
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
-	}
 	if c.Matrix.Redactions != config.RedactionsDelete || c.Connector.QueueProtocol != config.QueueAPI {
 		t.Errorf("redactions %s, queue protocol %s", c.Matrix.Redactions, c.Connector.QueueProtocol)
 	}

@@ -90,11 +90,7 @@ func yamlSample(t *testing.T) string {
 			section = name
 			b.WriteString("\n" + section + ":\n")
 		}
-		meaning := r.meaning
-		if r.later {
-			meaning += " Checked, and of no effect in this version."
-		}
-		b.WriteString(comment("  ", meaning))
+		b.WriteString(comment("  ", r.meaning))
 		switch {
 		case r.variable == "":
 			for line := range strings.Lines(sampleRules) {
@@ -102,7 +98,7 @@ func yamlSample(t *testing.T) string {
 			}
 		case r.need != "":
 			b.WriteString("  " + key + ": ChangeMe" + hint(t, r, key) + "\n")
-		case r.def != "" && !r.later:
+		case r.def != "":
 			b.WriteString("  " + key + ": " + yamlValue(t, r, r.def) + "\n")
 		case r.secret && r.example == "":
 			b.WriteString("  # " + key + "_file: /run/secrets/" + strings.ToLower(r.variable) + "\n")

@@ -18,6 +18,8 @@ func (d *deliverer) amend(ctx context.Context, parcels []parcel) ([]parcel, erro
 	for _, p := range parcels {
 		var err error
 		switch {
+		case p.draft != nil && p.draft.Delete:
+			err = d.remove(ctx, p)
 		case p.landed == 0:
 			rest = append(rest, p)
 		case p.room != nil:
@@ -135,4 +137,19 @@ func (d *deliverer) amendPost(ctx context.Context, p parcel) (rest parcel, more 
 		return rest, more, err
 	}
 	return p, false, d.ledger.Land(ctx, p.ref, p.revision)
+}
+
+// remove deletes the object of a message that was redacted. Where the token may not
+// delete, the object says at least no more than that it was.
+func (d *deliverer) remove(ctx context.Context, p parcel) error {
+	err := d.sink.Delete(ctx, p.objects[0].ObjectID())
+	if err == nil {
+		return d.ledger.Deleted(ctx, p.ref)
+	}
+	if ctx.Err() == nil && ofOneRow(err) && classify(err).class == "unauthorized" {
+		if _, failed := d.sink.Amend(ctx, stix.NewBundle(p.objects[0])); failed != nil {
+			err = errors.Join(err, failed)
+		}
+	}
+	return fmt.Errorf("delete object of a redacted message: %w", err)
 }

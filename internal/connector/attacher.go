@@ -22,9 +22,21 @@ type attacher struct {
 	mapper *mapping.Mapper
 	log    *slog.Logger
 	vitals *vitals // nil: nothing is counted
+	off    bool    // files may not be uploaded
 }
 
 func (t *attacher) turn(ctx context.Context) (more bool, err error) {
+	// In the same loop: a file is never removed while it is being attached.
+	withdrawn, err := t.ledger.Withdrawn(ctx, 1)
+	if err != nil {
+		return false, fmt.Errorf("look for files to remove: %w", err)
+	}
+	for _, a := range withdrawn {
+		return true, t.detach(ctx, a)
+	}
+	if t.off {
+		return false, nil
+	}
 	ready, err := t.ledger.ReadyToAttach(ctx, 1)
 	if err != nil {
 		return false, fmt.Errorf("look for files to attach: %w", err)
@@ -54,6 +66,9 @@ func (t *attacher) attach(ctx context.Context, a timeline.Attachment) error {
 	err = t.sink.Attach(ctx, t.mapper.Post(draft)[0].ObjectID(), t.mapper.File(draft, a), content)
 	if err == nil {
 		spool, err := t.ledger.Attached(ctx, a)
+		if errors.Is(err, ledger.ErrTransition) {
+			return nil // its message was redacted meanwhile, and the file is removed next
+		}
 		if err != nil {
 			return fmt.Errorf("store attachment: %w", err)
 		}
@@ -80,6 +95,22 @@ func (t *attacher) attach(ctx context.Context, a timeline.Attachment) error {
 	log.WarnContext(ctx, "attaching a file failed", slog.String("class", c.class), slog.Any("err", err))
 	_, err = t.ledger.DeferAttachment(ctx, a, ledger.Class(c.class), "attach")
 	return err
+}
+
+// detach removes a file that its message has lost, by a redaction.
+func (t *attacher) detach(ctx context.Context, a timeline.Attachment) error {
+	err := t.sink.Detach(ctx, mapping.MessageID(a.Event), mapping.FileName(a.File))
+	if err == nil || errors.Is(err, stix.ErrGone) {
+		return t.ledger.Removed(ctx, a)
+	}
+	if ctx.Err() != nil {
+		return err
+	}
+	c := classify(err)
+	t.vitals.missed("detach", err, c.class)
+	t.log.WarnContext(ctx, "a file of a redacted message cannot be removed yet", slog.String("room_id", a.Room.String()),
+		slog.String("event_id", a.Event.String()), slog.String("class", c.class), slog.Any("err", err))
+	return t.ledger.DeferRemoval(ctx, a)
 }
 
 // reasonNoPost is why a file is lost whose post is damaged on disk: nobody can tell

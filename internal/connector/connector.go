@@ -221,7 +221,7 @@ func (c *Connector) openLedger(ctx context.Context) error {
 	start, _ := c.rules.since(s.Matrix.ImportStartDate)
 	c.ledger = ledger.New(ledger.Config{
 		Store: c.store, Log: c.log, Clock: c.now, Self: id.UserID(s.Matrix.UserID), Start: start,
-		StartOf: c.rules.startOf, SkipRoom: c.rules.skipRoom,
+		StartOf: c.rules.startOf, SkipRoom: c.rules.skipRoom, Redactions: c.rules.redactions,
 	})
 	if err := c.ledger.Open(ctx); err != nil {
 		return fmt.Errorf("open ledger: %w", err)

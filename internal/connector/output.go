@@ -65,14 +65,12 @@ func (c *Connector) deliver(ctx context.Context) error {
 		ledger: c.ledger, store: c.store, sink: c.out.sink(), mapper: c.mapper, log: c.log, now: c.now, rows: maxRows,
 		vitals: c.vitals,
 	}
-	attacher := &attacher{ledger: c.ledger, store: c.store, sink: c.out.sink(), mapper: c.mapper, log: c.log, vitals: c.vitals}
+	attacher := &attacher{ledger: c.ledger, store: c.store, sink: c.out.sink(), mapper: c.mapper, log: c.log, vitals: c.vitals, off: c.noFiles.Load()}
 	group, ctx := errgroup.WithContext(ctx)
 	deliver := c.loop("deliver", deliverer.turn)
 	deliver.calm = 0 // a message goes out at once
 	group.Go(func() error { return deliver.run(ctx) })
-	if !c.noFiles.Load() {
-		group.Go(func() error { return c.loop("attach", attacher.turn).run(ctx) })
-	}
+	group.Go(func() error { return c.loop("attach", attacher.turn).run(ctx) })
 	group.Go(func() error { return c.out.attend(ctx) })
 	return group.Wait()
 }

@@ -8,6 +8,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"github.com/matrix-connector/matrix-connector/internal/config"
+	"github.com/matrix-connector/matrix-connector/internal/ledger"
 	"github.com/matrix-connector/matrix-connector/internal/mapping"
 	"github.com/matrix-connector/matrix-connector/internal/matrix"
 	"github.com/matrix-connector/matrix-connector/internal/stix"
@@ -131,6 +132,19 @@ func (r *rules) files(room timeline.Room) (limit int64, types []string) {
 		types = rule.AttachmentTypes
 	}
 	return int64(*cmp.Or(rule.AttachmentMaxSize, &r.s.Matrix.AttachmentMaxSize)), types
+}
+
+// redactions is what becomes of a room's redacted messages.
+func (r *rules) redactions(room timeline.Room) ledger.Redactions {
+	rule, _ := r.rule(room.ID, room.Alias)
+	switch cmp.Or(rule.Redactions, r.s.Matrix.Redactions) {
+	case config.RedactionsDelete:
+		return ledger.RedactionsDelete
+	case config.RedactionsKeep:
+		return ledger.RedactionsKeep
+	case config.RedactionsMask:
+	}
+	return ledger.RedactionsMask
 }
 
 // tlp is the marking of a room's messages.

@@ -36,4 +36,9 @@ type Sink interface {
 	// Attach adds a file to a landed object. Attaching the same bytes under the same
 	// name again changes nothing.
 	Attach(ctx context.Context, to stix.ID, f stix.File, r io.Reader) error
+	// Detach removes a file from an object, by its name. What is not there is no error.
+	Detach(ctx context.Context, from stix.ID, name string) error
+	// Delete removes an object with its relations and files, for good where it can. What
+	// is not there is no error.
+	Delete(ctx context.Context, id stix.ID) error
 }

@@ -21,14 +21,17 @@ type fakeSink struct {
 	t      testing.TB
 	ledger *ledger.Ledger
 
-	objects  map[stix.ID]stix.Object
-	files    map[stix.ID][]string
-	open     string // receipt that was published and not settled
-	begun    string // receipt that was not published yet
-	receipts int
-	sent     []string // types of published objects, one line a batch
-	amended  []stix.ID
-	renamed  []string
+	objects              map[stix.ID]stix.Object
+	files                map[stix.ID][]string
+	open                 string // receipt that was published and not settled
+	begun                string // receipt that was not published yet
+	receipts             int
+	sent                 []string // types of published objects, one line a batch
+	amended              []stix.ID
+	detached             []string
+	deleted              []stix.ID
+	detachErr, deleteErr error
+	renamed              []string
 
 	publishErr error                                  // of the next Publish
 	settleErr  []error                                // of the next Settles
@@ -181,5 +184,22 @@ func (s *fakeSink) Attach(_ context.Context, to stix.ID, f stix.File, r io.Reade
 		return stix.ErrGone
 	}
 	s.files[to] = append(s.files[to], fmt.Sprintf("%s %s %d", f.Name, f.MediaType, len(content)))
+	return nil
+}
+
+func (s *fakeSink) Detach(_ context.Context, from stix.ID, name string) error {
+	if s.detachErr != nil {
+		return s.detachErr
+	}
+	s.detached = append(s.detached, string(from)+" "+name)
+	return nil
+}
+
+func (s *fakeSink) Delete(_ context.Context, id stix.ID) error {
+	if s.deleteErr != nil {
+		return s.deleteErr
+	}
+	s.deleted = append(s.deleted, id)
+	delete(s.objects, id)
 	return nil
 }

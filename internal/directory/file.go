@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -56,6 +57,76 @@ func (d *Directory) Attach(ctx context.Context, to stix.ID, f stix.File, r io.Re
 	if err := d.put(w, d.index[to], stored); err != nil {
 		return fmt.Errorf("attach file to %s: %w", to, err)
 	}
+	return w.sync()
+}
+
+// Detach takes a file out of the object's bundle, and from beside it. What is not there
+// is no error.
+func (d *Directory) Detach(_ context.Context, from stix.ID, name string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.detach(from, func(file string) bool { return strings.EqualFold(file, name) })
+}
+
+func (d *Directory) detach(from stix.ID, which func(name string) bool) error {
+	stored, err := d.read(from)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("detach file from %s: %w", from, err)
+	}
+	i := slices.IndexFunc(stored, func(o object) bool { return o.id == from })
+	if i < 0 {
+		return nil
+	}
+	var paths []string
+	for _, key := range []string{inlineFiles, besideFiles} {
+		stored[i].setFiles(key, slices.DeleteFunc(stored[i].files(key), func(o object) bool {
+			if !which(o.text("name")) {
+				return false
+			}
+			if path := o.text("path"); path != "" {
+				paths = append(paths, filepath.FromSlash(path))
+			}
+			return true
+		}))
+	}
+	w := newWriter(d.root)
+	if err := d.put(w, d.index[from], stored); err != nil {
+		return fmt.Errorf("detach file from %s: %w", from, err)
+	}
+	if err := w.sync(); err != nil {
+		return err
+	}
+	for _, path := range paths {
+		if !filepath.IsLocal(path) || filepath.Dir(path) != filesFolder {
+			continue // no path of ours
+		}
+		if err := os.Remove(filepath.Join(d.root, path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("detach file from %s: %w", from, err)
+		}
+	}
+	return nil
+}
+
+// Delete removes the bundle of a message, and its files. What is not there is no error.
+func (d *Directory) Delete(_ context.Context, id stix.ID) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.detach(id, func(string) bool { return true }); err != nil {
+		return err
+	}
+	path, ok := d.index[id]
+	if !ok {
+		return nil
+	}
+	if err := os.Remove(filepath.Join(d.root, path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("delete %s: %w", id, err)
+	}
+	delete(d.index, id)
+	w := newWriter(d.root)
+	w.touch(path)
 	return w.sync()
 }
 

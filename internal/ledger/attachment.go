@@ -120,8 +120,8 @@ func (l *Ledger) close(value any, place string) ([]byte, error) {
 	return l.store.Seal(plain, place)
 }
 
-// recordFiles makes a row for each file of a post. A file that an edit changed is
-// wanted anew; one that an edit took out is refused. A fresh post has no rows yet.
+// recordFiles makes a row for each file of a post. One that came with an edit which was
+// taken back is withdrawn. A fresh post has no rows yet.
 func (r *recorder) recordFiles(ctx context.Context, room id.RoomID, post timeline.Post, postID int64, fresh bool) error {
 	var stored []attachmentRow
 	if !fresh {
@@ -153,18 +153,10 @@ func (r *recorder) recordFiles(ctx context.Context, room id.RoomID, post timelin
 			return fmt.Errorf("record attachment: %w", err)
 		}
 	}
-	for _, a := range stored {
-		if slices.ContainsFunc(post.Files, func(f timeline.File) bool { return f.Index == a.value.File.Index }) {
-			continue
-		}
-		if a.state == AttachmentWanted || a.state == AttachmentFetched {
-			_, err := r.run(ctx, "UPDATE ledger_attachment SET state = 'refused', reason = ?, spool = '' WHERE id = ?", deadWithdrawn, a.id)
-			if err != nil {
-				return fmt.Errorf("record attachment: %w", err)
-			}
-		}
+	if fresh {
+		return nil
 	}
-	return nil
+	return r.withdraw(ctx, postID, post.Files)
 }
 
 func (l *Ledger) readAttachments(ctx context.Context, where string, args ...any) ([]attachmentRow, error) {
@@ -337,15 +329,16 @@ func (l *Ledger) requeueAttachment(ctx context.Context, r Ref) error {
 	var rowID, post int64
 	var state AttachmentState
 	var dropped bool
-	err := l.queryRow(ctx, `SELECT t.id, t.state, p.id, p.dropped FROM ledger_room r CROSS JOIN ledger_post p ON p.room = r.id
-		CROSS JOIN ledger_attachment t ON t.post = p.id WHERE r.room = ? AND p.event = ? AND t.idx = ?`, r.Room, r.Event, r.Index).Scan(&rowID, &state, &post, &dropped)
+	var reason string
+	err := l.queryRow(ctx, `SELECT t.id, t.state, t.reason, p.id, p.dropped FROM ledger_room r CROSS JOIN ledger_post p ON p.room = r.id
+		CROSS JOIN ledger_attachment t ON t.post = p.id WHERE r.room = ? AND p.event = ? AND t.idx = ?`, r.Room, r.Event, r.Index).Scan(&rowID, &state, &reason, &post, &dropped)
 	if errors.Is(err, sql.ErrNoRows) {
 		return ErrUnknown
 	}
 	if err != nil {
 		return err
 	}
-	if state != AttachmentLost && state != AttachmentRefused {
+	if state != AttachmentLost && state != AttachmentRefused || reason == reasonRedacted {
 		return fmt.Errorf("from %s: %w", state, ErrTransition)
 	}
 	_, err = l.run(ctx, `UPDATE ledger_attachment SET state = 'wanted', fetched_sealed = NULL, bytes = 0, due_at = 0, attempts = 0,

@@ -14,7 +14,7 @@
 //	skipped(reason)      by the start date, by a room rule, or our own
 //	unreadable(reason)   could not be decoded; what was received is kept
 //
-//	undecrypted ──key──▶ read
+//	undecrypted ──key, or redacted──▶ read
 //	undecrypted ──key, odd content──▶ unreadable
 //	skipped ──settings changed──▶ read, undecrypted
 //
@@ -62,6 +62,21 @@
 // The token is where the next page begins: a kill costs the page that was on its way.
 // History has a bound, the start date of its room; [Ledger.Reconsider] moves it back, and
 // [Ledger.OpenBackfill] opens a walk with a bound of its own.
+//
+// # Redactions
+//
+// A redacted event keeps its row and state, and its content is erased with the redaction's
+// own transaction, whichever of them arrives first; see [Redactions]. An edit or a
+// reaction leaves its message then. A redacted message stays a post, which says a notice;
+// where its object is to be deleted, what has landed in the end is that nothing is there:
+//
+//	due ──Deleted──▶ landed(revision), deleted
+//
+// What may be in the sink's queue lands as a notice first, and becomes due once more for
+// the deletion. Files of a redacted message or edit are refused("redacted"), and those
+// that the sink may hold are withdrawn:
+//
+//	wanted, fetched, attached ──▶ refused("redacted"), withdrawn ──Removed──▶ refused("redacted")
 //
 // # Attachments
 //

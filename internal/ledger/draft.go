@@ -23,21 +23,30 @@ type postRow struct {
 	dueAt                 int64
 	revision, landed      int64
 	dropped               bool // cannot be said before it is refilled
+	sent                  int64
+	redacted              int
+	deleted               bool
 
 	// A target of reply or thread that may still come, as the picker found.
 	replyPending, threadPending bool
 }
 
 const postColumns = `p.id, p.room, p.author, p.event, p.live, p.reply, p.thread, p.said_reply, p.said_thread, p.hold_until,
-	p.state, p.due_at, p.revision, p.landed, p.dropped`
+	p.state, p.due_at, p.revision, p.landed, p.dropped, p.sent, p.redacted, p.deleted`
 
 func scanPost(row dbutil.Scannable, more ...any) (postRow, error) {
 	var p postRow
 	err := row.Scan(slices.Concat([]any{
 		&p.id, &p.room, &p.author, &p.event, &p.live, &p.reply, &p.thread, &p.saidReply, &p.saidThread, &p.hold,
-		&p.state, &p.dueAt, &p.revision, &p.landed, &p.dropped,
+		&p.state, &p.dueAt, &p.revision, &p.landed, &p.dropped, &p.sent, &p.redacted, &p.deleted,
 	}, more)...)
 	return p, err
+}
+
+// toDelete reports whether the object of a redacted post is to be deleted now. What may
+// be on its way to the sink lands first, as a notice: it must not come after the deletion.
+func (p *postRow) toDelete() bool {
+	return p.redacted == 2 && (p.deleted || p.landed > 0 || p.sent == 0)
 }
 
 func (l *Ledger) readPosts(ctx context.Context, where string, args ...any) ([]postRow, error) {
@@ -123,9 +132,14 @@ func (l *Ledger) draft(ctx context.Context, posts []postRow) ([]timeline.Draft, 
 	drafted := make([]int64, 0, len(posts))
 	var withFiles []int64
 	for _, p := range posts {
-		post, says := timeline.Compose(events[p.room][p.event])
+		post, says := l.say(l.policy(rooms[p.room].Room), events[p.room][p.event])
 		if !says {
 			continue
+		}
+		if p.redacted > 0 {
+			// What it answered is kept apart from its content.
+			post = post.Mask()
+			post.Reply, post.Thread = p.reply, p.thread
 		}
 		if drafted = append(drafted, p.id); len(post.Files) > 0 {
 			withFiles = append(withFiles, p.id)
@@ -133,7 +147,7 @@ func (l *Ledger) draft(ctx context.Context, posts []postRow) ([]timeline.Draft, 
 		drafts = append(drafts, timeline.Draft{
 			Post: post, Revision: p.revision, Landed: p.landed, Live: p.live,
 			Room: rooms[p.room], Author: authors[p.author],
-			ReplyKnown: p.saidReply, ThreadKnown: p.saidThread,
+			ReplyKnown: p.saidReply, ThreadKnown: p.saidThread, Delete: p.toDelete(),
 		})
 	}
 	attachments, err := l.attachmentsOf(ctx, withFiles)

@@ -213,6 +213,8 @@ func (k *picker) target(ctx context.Context, p *postRow, event id.EventID) (know
 		return false, false, fmt.Errorf("look up target: %w", err)
 	case ends && t.state == StateLanded: // and left alone
 		return false, false, nil
+	case t.redacted == 2: // it is gone, or soon will be
+		return false, false, nil
 	case t.landed > 0 || k.in[t.id]:
 		return true, false, nil
 	case ends:

@@ -41,12 +41,13 @@ type eventRow struct {
 	senderKey     id.SenderKey
 	bare          bool // nothing is sealed: content was kept out
 	dropped       bool // content was dropped; only the names are left
+	erased        bool // content was redacted
 	within        bool // content, if any, stands in the row itself, as in the former version
 }
 
 // eventColumns are what scanEvent reads, of ledger_event e joined to ledger_room r.
 const eventColumns = `e.id, e.room, r.room, e.event, e.target, e.sender, e.type, e.state, e.reason, e.cause,
-	e.sent, e.received, e.live, e.trust, e.session, e.sender_key, e.dropped, e.body_sealed,
+	e.sent, e.received, e.live, e.trust, e.session, e.sender_key, e.dropped, e.erased, e.body_sealed,
 	(SELECT c.sealed FROM ledger_content c WHERE c.event = e.id)`
 
 // scanEvent reads a row. A body that does not open or decode is an error: it means
@@ -59,7 +60,7 @@ func (l *Ledger) scanEvent(row dbutil.Scannable) (eventRow, error) {
 	)
 	e := &r.event
 	if err := row.Scan(&r.id, &r.room, &e.Room, &e.ID, &e.Target, &e.Sender, &e.Type, &r.state, &r.reason, &r.cause,
-		&sent, &received, &e.Live, &e.Trust, &r.session, &r.senderKey, &r.dropped, &names, &content); err != nil {
+		&sent, &received, &e.Live, &e.Trust, &r.session, &r.senderKey, &r.dropped, &r.erased, &names, &content); err != nil {
 		return eventRow{}, err
 	}
 	e.Sent, e.Received = time.UnixMilli(sent).UTC(), time.UnixMilli(received).UTC()
@@ -78,7 +79,16 @@ func (l *Ledger) scanEvent(row dbutil.Scannable) (eventRow, error) {
 		}
 	}
 	e.Raw, e.Content = b.raw, b.content
+	if r.erased {
+		e.Raw, e.Content, e.Erased, r.within = nil, []byte(`{}`), true, false
+	}
 	return r, nil
+}
+
+// content reports whether the row is of an event whose content was received and not
+// erased, be it that it was dropped or cannot be read yet. There may be no row.
+func (r *eventRow) content() bool {
+	return r != nil && !r.erased && (r.state == EventRead || r.state == EventUndecrypted) && string(r.event.Content) != "{}"
 }
 
 func (l *Ledger) openBody(sealed []byte, place string) (body, error) {

@@ -90,7 +90,7 @@ func (l *Ledger) plainLandings(ctx context.Context, room int64, events []id.Even
 			taken[event] = true
 		}
 		return nil
-	}, "SELECT id, event, revision FROM ledger_post WHERE room = ? AND state = 'sent' AND event IN "+in, args...)
+	}, "SELECT id, event, revision FROM ledger_post WHERE room = ? AND state = 'sent' AND redacted < 2 AND event IN "+in, args...)
 	for _, event := range events {
 		if !taken[event] {
 			rest = append(rest, event)

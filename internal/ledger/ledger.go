@@ -41,6 +41,9 @@ type Config struct {
 	// are skipped(reason) and kept, so that [Ledger.Reconsider] can take the room
 	// back in. nil: all rooms are imported.
 	SkipRoom func(timeline.Room) (reason string)
+	// Redactions is the policy of a room for what is redacted. It must be pure. nil:
+	// [RedactionsMask], everywhere.
+	Redactions func(timeline.Room) Redactions
 	// Hold is how long a first-time post waits for the target of its reply or thread
 	// to land, so that the relation goes with it; 0: two minutes.
 	Hold time.Duration
@@ -59,9 +62,10 @@ type Ledger struct {
 	// startOf is Config.StartOf, which may be nil; see startIn.
 	startOf func(timeline.Room) (time.Time, bool)
 
-	rule func(timeline.Room) string // Config.SkipRoom
-	hold time.Duration
-	calm time.Duration // Config.Calm
+	rule   func(timeline.Room) string     // Config.SkipRoom
+	policy func(timeline.Room) Redactions // Config.Redactions
+	hold   time.Duration
+	calm   time.Duration // Config.Calm
 
 	mu      sync.Mutex
 	changed chan struct{} // closed by the next change
@@ -85,6 +89,9 @@ func New(c Config) *Ledger {
 	}
 	if l.rule == nil {
 		l.rule = func(timeline.Room) string { return "" }
+	}
+	if l.policy = c.Redactions; l.policy == nil {
+		l.policy = func(timeline.Room) Redactions { return RedactionsMask }
 	}
 	if l.hold == 0 {
 		l.hold = 2 * time.Minute

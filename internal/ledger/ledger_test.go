@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -113,6 +114,13 @@ func (d *desk) deliver() []timeline.Draft {
 		if b.Empty() {
 			return landed
 		}
+		b.Drafts = slices.DeleteFunc(b.Drafts, func(draft timeline.Draft) bool {
+			if draft.Delete {
+				d.ok(d.Deleted(d.t.Context(), ledger.PostRef(draft)))
+				landed = append(landed, draft)
+			}
+			return draft.Delete
+		})
 		d.sends++
 		d.ok(d.Send(d.t.Context(), fmt.Sprintf("delivery %d", d.sends), b))
 		d.land(b)

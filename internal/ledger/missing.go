@@ -68,6 +68,7 @@ var missingKinds = []missingKind{
 		what: "post", from: fromPost, where: "x.state = 'due' AND " + someDead, state: "'blocked'",
 		reason: "CASE WHEN " + roomDead + " THEN 'room_dead' ELSE 'author_dead' END", event: "x.event", user: "a.user", sent: postSent,
 	},
+	{what: "post", from: fromPost, where: "x.deleted = 1", state: "'deleted'", reason: "'redacted'", event: "x.event", user: "a.user", sent: postSent},
 	{what: "attachment", from: fromAttachment, where: "x.state IN ('refused', 'lost')", event: "p.event", index: "x.idx", user: "a.user", sent: "x.sent"},
 	{what: "gap", from: "ledger_gap" + fromRoomX, where: "x.state = 'lost'", event: "x.until", index: "x.id", sent: "x.opened"},
 	{what: "target", from: "ledger_target" + fromRoomX, where: "x.state = 'missing'", event: "x.event", key: "x.room"},

@@ -16,6 +16,7 @@ import (
 type storedPost struct {
 	id      int64
 	dropped bool // content of its events was dropped
+	masked  bool // taken back
 }
 
 // recordPosts composes every message that got an event, without and with what arrived.
@@ -26,12 +27,12 @@ func (r *recorder) recordPosts(ctx context.Context, room *roomRow, fresh *freshE
 		err := r.each(ctx, func(row dbutil.Scannable) error {
 			var event id.EventID
 			var post storedPost
-			if err := row.Scan(&event, &post.id, &post.dropped); err != nil {
+			if err := row.Scan(&event, &post.id, &post.dropped, &post.masked); err != nil {
 				return err
 			}
 			posts[event] = post
 			return nil
-		}, "SELECT event, id, dropped FROM ledger_post WHERE room = ? AND event IN "+in, args...)
+		}, "SELECT event, id, dropped, redacted > 0 FROM ledger_post WHERE room = ? AND event IN "+in, args...)
 		if err != nil {
 			return fmt.Errorf("look up posts: %w", err)
 		}
@@ -62,10 +63,23 @@ func (r *recorder) recordPosts(ctx context.Context, room *roomRow, fresh *freshE
 }
 
 func (r *recorder) recordPost(ctx context.Context, room *roomRow, target id.EventID, all []timeline.Event, fresh *freshEvents, stored storedPost, exists bool) error {
+	policy := r.policy(room.state.Room)
+	if fresh.masked[target] {
+		return nil
+	}
+	if stored.masked {
+		// Only who took it back, and when, can change.
+		if slices.ContainsFunc(all, func(e timeline.Event) bool {
+			return fresh.items[e.ID].Class == timeline.ClassRedaction && fresh.byID[e.ID] != nil
+		}) {
+			return r.raise(ctx, tablePost, stored.id)
+		}
+		return nil
+	}
 	if stored.dropped {
 		// Nobody can tell any more whether it says something else now: it is read again. What
 		// was taken back nobody shows any more.
-		hurry, changed := false, fresh.taken[target]
+		hurry, changed := fresh.lost[target], fresh.taken[target] || fresh.less[target]
 		for _, e := range all {
 			item, ok := fresh.items[e.ID]
 			switch {
@@ -76,24 +90,32 @@ func (r *recorder) recordPost(ctx context.Context, room *roomRow, target id.Even
 				hurry = true
 			}
 		}
+		var err error
 		switch {
 		case hurry:
-			return r.raise(ctx, tablePost, stored.id)
+			err = r.raise(ctx, tablePost, stored.id)
 		case changed:
-			return r.raiseLater(ctx, stored.id)
+			err = r.raiseLater(ctx, stored.id)
 		}
-		return nil
+		if err == nil && (fresh.lost[target] || fresh.less[target]) {
+			err = r.complete(ctx, room, stored.id, target) // what was lost is not awaited
+		}
+		return err
 	}
 	if !exists {
-		post, says := fresh.compose(all)
+		post, says := fresh.compose(policy, all)
 		if !says {
 			return nil
 		}
 		return r.insertPost(ctx, room, post, all)
 	}
-	post, says := timeline.Compose(all)
-	before, said := timeline.Compose(slices.DeleteFunc(slices.Clone(all), func(e timeline.Event) bool { return fresh.byID[e.ID] != nil }))
-	if said == says && reflect.DeepEqual(before, post) {
+	post, says := r.say(policy, all)
+	before, said := r.say(policy, slices.DeleteFunc(slices.Clone(all), func(e timeline.Event) bool { return fresh.byID[e.ID] != nil }))
+	lost := fresh.lost[target]
+	if said == says && !lost && reflect.DeepEqual(before, post) {
+		if fresh.less[target] {
+			return r.raiseLater(ctx, stored.id)
+		}
 		return nil
 	}
 	if says {
@@ -105,7 +127,7 @@ func (r *recorder) recordPost(ctx context.Context, room *roomRow, target id.Even
 			return err
 		}
 	}
-	if said && says && reflect.DeepEqual(before.Unannotated(), post.Unannotated()) {
+	if !lost && said && says && reflect.DeepEqual(before.Unannotated(), post.Unannotated()) {
 		return r.raiseLater(ctx, stored.id)
 	}
 	return r.raise(ctx, tablePost, stored.id)
@@ -113,13 +135,17 @@ func (r *recorder) recordPost(ctx context.Context, room *roomRow, target id.Even
 
 // compose is [timeline.Compose] of a message that is not known yet: nearly always of one
 // event that has just been read.
-func (f *freshEvents) compose(all []timeline.Event) (timeline.Post, bool) {
+func (f *freshEvents) compose(policy Redactions, all []timeline.Event) (timeline.Post, bool) {
 	if len(all) == 1 {
 		if item, ok := f.items[all[0].ID]; ok {
 			return item.Post(all[0])
 		}
 	}
-	return timeline.Compose(all)
+	post, says := timeline.Compose(all)
+	if policy != RedactionsKeep {
+		post = post.Mask()
+	}
+	return post, says
 }
 
 func (r *recorder) insertPost(ctx context.Context, room *roomRow, post timeline.Post, all []timeline.Event) error {
@@ -145,8 +171,12 @@ func (r *recorder) insertPost(ctx context.Context, room *roomRow, post timeline.
 	if post.Reply != "" || post.Thread != "" {
 		hold = r.now + r.hold.Milliseconds()
 	}
-	result, err := r.run(ctx, `INSERT INTO ledger_post (room, event, author, live, place, received, reply, thread, hold_until)
-		VALUES (?,?,?,?,?,?,?,?,?)`, room.id, post.ID, author, original.Live, place, received, post.Reply, post.Thread, hold)
+	masked := 0
+	if post.Masked {
+		masked = redactedAs(r.policy(room.state.Room))
+	}
+	result, err := r.run(ctx, `INSERT INTO ledger_post (room, event, author, live, place, received, reply, thread, hold_until, redacted)
+		VALUES (?,?,?,?,?,?,?,?,?,?)`, room.id, post.ID, author, original.Live, place, received, post.Reply, post.Thread, hold, masked)
 	if err != nil {
 		return fmt.Errorf("insert post: %w", err)
 	}

@@ -135,7 +135,7 @@ func (l *Ledger) Reset(ctx context.Context) error {
 		for _, statement := range []string{
 			"UPDATE ledger_room" + again + ", landed_name = ''",
 			"UPDATE ledger_author" + again,
-			"UPDATE ledger_post" + again + ", live = 0, said_reply = 0, said_thread = 0 WHERE NOT (state = 'dead' AND reason = '" + deadRoomRule + "')",
+			"UPDATE ledger_post" + again + ", live = 0, said_reply = 0, said_thread = 0 WHERE NOT (state = 'dead' AND reason = '" + deadRoomRule + "') AND deleted = 0",
 			"UPDATE ledger_attachment SET state = 'wanted', live = 0, fetched_sealed = NULL, bytes = 0, due_at = 0, attempts = 0 WHERE state = 'attached'",
 			outdate,
 			"UPDATE ledger_state SET told = 0",

@@ -183,6 +183,7 @@ func (r *recorder) recordNewest(ctx context.Context, room *roomRow, b timeline.B
 
 // recordArrived writes the events of one room and raises the posts that they change.
 func (r *recorder) recordArrived(ctx context.Context, room *roomRow, rows []*eventRow) error {
+	rows = withBecause(rows)
 	ids := make([]id.EventID, len(rows))
 	for i, row := range rows {
 		ids[i] = row.event.ID
@@ -195,7 +196,9 @@ func (r *recorder) recordArrived(ctx context.Context, room *roomRow, rows []*eve
 	if err != nil {
 		return err
 	}
-	fresh := &freshEvents{byID: map[id.EventID]*eventRow{}, items: map[id.EventID]timeline.Item{}, targeted: map[id.EventID]bool{}, taken: map[id.EventID]bool{}, told: map[id.EventID]bool{}}
+	fresh := &freshEvents{byID: map[id.EventID]*eventRow{}, items: map[id.EventID]timeline.Item{}, targeted: map[id.EventID]bool{}, taken: map[id.EventID]bool{},
+		told: map[id.EventID]bool{}, lost: map[id.EventID]bool{}, less: map[id.EventID]bool{}, masked: map[id.EventID]bool{}, stripped: map[id.EventID]bool{}}
+	arrived := make([]*eventRow, 0, len(rows))
 	for _, row := range rows {
 		row.room = room.id
 		if row.event.Received.IsZero() {
@@ -203,6 +206,14 @@ func (r *recorder) recordArrived(ctx context.Context, room *roomRow, rows []*eve
 		}
 		old := stored[row.event.ID]
 		item := r.classify(room, row, old, asked)
+		if old.content() && item.Redacted && row.state == EventRead && old.event.Sender == row.event.Sender {
+			// It was shown whole before: somebody took it back, whoever that was.
+			fresh.stripped[row.event.ID] = true
+			arrived = append(arrived, old)
+			if r.policy(room.state.Room) != RedactionsKeep {
+				continue
+			}
+		}
 		if old != nil && old.dropped {
 			if err := r.refill(ctx, room, old, row, item); err != nil {
 				return err
@@ -235,6 +246,7 @@ func (r *recorder) recordArrived(ctx context.Context, room *roomRow, rows []*eve
 		}
 		stored[row.event.ID] = row
 		fresh.add(row, item, asked[row.event.ID] && r.beforeStart(room, row.event.Sent))
+		arrived = append(arrived, row)
 	}
 	if err := r.meetTargets(ctx, room, ids); err != nil {
 		return err
@@ -243,6 +255,9 @@ func (r *recorder) recordArrived(ctx context.Context, room *roomRow, rows []*eve
 		return err
 	}
 	if err := r.followRedactions(ctx, room, fresh); err != nil {
+		return err
+	}
+	if err := r.redact(ctx, room, arrived, fresh); err != nil {
 		return err
 	}
 	return r.recordPosts(ctx, room, fresh)
@@ -258,6 +273,10 @@ type freshEvents struct {
 	targeted map[id.EventID]bool // the set of targets
 	taken    map[id.EventID]bool // of targets, those of which a part was redacted
 	told     map[id.EventID]bool // of targets, those that got more than what others say about them
+	lost     map[id.EventID]bool // targets that lost an edit, of which nothing is left
+	less     map[id.EventID]bool // targets that lost a reaction or a vote
+	masked   map[id.EventID]bool // targets whose post was masked
+	stripped map[id.EventID]bool // events that the homeserver shows without their content now
 }
 
 func (f *freshEvents) add(row *eventRow, item timeline.Item, fetched bool) {

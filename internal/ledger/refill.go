@@ -122,11 +122,26 @@ func (r *recorder) refill(ctx context.Context, room *roomRow, old, arrived *even
 
 // complete lets a post go its way once nothing of it is dropped any more.
 func (r *recorder) complete(ctx context.Context, room *roomRow, post int64, target id.EventID) error {
-	_, err := r.run(ctx, `UPDATE ledger_post SET dropped = 0, due_at = 0, attempts = 0, class = '', reason = '', state = 'due' WHERE id = ?1
+	completed, err := r.exec(ctx, `UPDATE ledger_post SET dropped = 0, due_at = 0, attempts = 0, class = '', reason = '', state = 'due' WHERE id = ?1
 		AND NOT EXISTS (SELECT 1 FROM ledger_event e WHERE e.room = ?2 AND e.event = ?3 AND e.dropped = 1)
 		AND NOT EXISTS (SELECT 1 FROM ledger_event e WHERE e.room = ?2 AND e.target = ?3 AND e.target <> '' AND e.target <> e.event AND e.dropped = 1)`,
 		post, room.id, target)
-	return wrap("refill post", err)
+	if err != nil || completed == 0 {
+		return wrap("refill post", err)
+	}
+	// An edit may have gone meanwhile, and its file with it.
+	events, err := r.eventsOf(ctx, room.id, []id.EventID{target}, []id.EventID{target})
+	if err != nil {
+		return err
+	}
+	if err := r.addRedactions(ctx, room.id, []id.EventID{target}, events); err != nil {
+		return err
+	}
+	said, says := r.say(r.policy(room.state.Room), events[target])
+	if !says {
+		return nil
+	}
+	return r.recordFiles(ctx, room.state.Room.ID, said, post, false)
 }
 
 // leave takes an edit or a reaction that was taken back out of its message, which stands

@@ -80,13 +80,13 @@ const deletedThere = "deleted_on_platform"
 
 // hopeless are reasons of attachments that no second try helps: the announcement itself is
 // wrong, or was taken back.
-var hopeless = []string{timeline.ProblemNoURI, timeline.ProblemURI, timeline.ProblemKey, timeline.ProblemKeyLen, deadWithdrawn}
+var hopeless = []string{timeline.ProblemNoURI, timeline.ProblemURI, timeline.ProblemKey, timeline.ProblemKeyLen, reasonRedacted}
 
 // requeueOne tries one row once more, and counts it.
 func (l *Ledger) requeueOne(ctx context.Context, m Missing, c Choice, n *Requeued) error {
 	named := c.Event != "" || slices.Contains(c.Reasons, m.Reason)
 	switch {
-	case m.Reason == deletedThere && !named, m.What == "attachment" && slices.Contains(hopeless, m.Reason):
+	case m.What == "post" && m.Reason == reasonRedacted, m.Reason == deletedThere && !named, m.What == "attachment" && slices.Contains(hopeless, m.Reason):
 		n.Left++
 		return nil
 	case m.State == "blocked":

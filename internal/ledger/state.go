@@ -23,11 +23,10 @@ const (
 
 // Reasons of dead rows that the ledger itself gives.
 const (
-	deadUnconfirmed = "unconfirmed"       // lapsed too often
-	deadRoomRule    = "room_rule"         // its room is no longer imported
-	deadUnreadable  = "nothing_to_say"    // cannot be composed from what is stored
-	deadContent     = "content_gone"      // to be said again, and nobody shows it any more
-	deadWithdrawn   = "no_longer_in_post" // of attachments: an edit took the file out
+	deadUnconfirmed = "unconfirmed"    // lapsed too often
+	deadRoomRule    = "room_rule"      // its room is no longer imported
+	deadUnreadable  = "nothing_to_say" // cannot be composed from what is stored
+	deadContent     = "content_gone"   // to be said again, and nobody shows it any more
 )
 
 // The tables with these states.
@@ -47,6 +46,7 @@ type row struct {
 
 	room, author  int64  // row ids, of a post
 	reply, thread string // of a post
+	redacted      int    // of a post
 }
 
 // do runs a transition in a transaction, and wakes whoever waits for what it makes due.
@@ -79,8 +79,8 @@ func (l *Ledger) find(ctx context.Context, r Ref) (row, error) {
 		query = l.queryRow(ctx, "SELECT "+columns+" FROM ledger_author x WHERE x.user = ?", r.User)
 	case KindPost:
 		found.table = tablePost
-		dest = append(dest, &found.room, &found.author, &found.reply, &found.thread)
-		query = l.queryRow(ctx, "SELECT "+columns+`, x.room, x.author, x.reply, x.thread
+		dest = append(dest, &found.room, &found.author, &found.reply, &found.thread, &found.redacted)
+		query = l.queryRow(ctx, "SELECT "+columns+`, x.room, x.author, x.reply, x.thread, x.redacted
 			FROM ledger_room r CROSS JOIN ledger_post x ON x.room = r.id WHERE r.room = ? AND x.event = ?`, r.Room, r.Event)
 	case KindAttachment:
 		return row{}, ErrUnknown

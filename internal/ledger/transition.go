@@ -65,6 +65,11 @@ func (l *Ledger) land(ctx context.Context, r Ref, revision int64) error {
 				return err
 			}
 		}
+		if row.redacted == 2 {
+			// The notice has landed, and now goes with everything else.
+			_, err := l.run(ctx, "UPDATE ledger_post SET revision = revision + 1, state = 'due' WHERE id = ? AND deleted = 0 AND state = 'landed'", row.id)
+			return err
+		}
 		err = l.releaseReferrers(ctx, row.room, []id.EventID{r.Event})
 	}
 	return err
@@ -73,7 +78,7 @@ func (l *Ledger) land(ctx context.Context, r Ref, revision int64) error {
 // saidByAmendment notes the relations of a post that landed without Send. Without it two
 // messages that refer to each other would raise one another for ever.
 func (l *Ledger) saidByAmendment(ctx context.Context, row row) error {
-	const known = "EXISTS (SELECT 1 FROM ledger_post t WHERE t.room = ledger_post.room AND t.landed > 0 AND t.reason <> '" + deletedThere + "' AND t.event = ledger_post."
+	const known = "EXISTS (SELECT 1 FROM ledger_post t WHERE t.room = ledger_post.room AND t.landed > 0 AND t.redacted < 2 AND t.reason <> '" + deletedThere + "' AND t.event = ledger_post."
 	_, err := l.run(ctx, "UPDATE ledger_post SET said_reply = "+known+"reply), said_thread = "+known+"thread) WHERE id = ?", row.id)
 	return err
 }

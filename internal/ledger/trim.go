@@ -80,7 +80,7 @@ func (l *Ledger) trimmable(ctx context.Context, before time.Time, from TrimPlace
 		return nil
 	}, `SELECT p.id, p.room, p.event, p.landed_at,
 			EXISTS (SELECT 1 FROM ledger_attachment t WHERE t.post = p.id AND t.state IN ('wanted', 'fetched'))
-		FROM ledger_post p WHERE p.state = 'landed' AND p.dropped = 0 AND (p.landed_at, p.id) > (?, ?) AND p.landed_at <= ?
+		FROM ledger_post p WHERE p.state = 'landed' AND p.dropped = 0 AND p.redacted = 0 AND (p.landed_at, p.id) > (?, ?) AND p.landed_at <= ?
 		ORDER BY p.landed_at, p.id LIMIT ?+0`, from.landed, from.post, before.UnixMilli(), limit)
 	if err != nil {
 		return nil, TrimPlace{}, fmt.Errorf("look up landed posts: %w", err)
@@ -126,7 +126,7 @@ func (l *Ledger) dropEvents(ctx context.Context, room int64, targets []id.EventI
 	for targets := range slices.Chunk(targets, chunk) {
 		in, args := list([]any{room}, targets)
 		for _, which := range []string{"e.target = e.event AND e.event IN ", "e.target <> '' AND e.target <> e.event AND e.target IN "} {
-			all, old, err := l.droppable(ctx, "e.room = ? AND e.state = 'read' AND e.dropped = 0 AND "+which+in, args...)
+			all, old, err := l.droppable(ctx, "e.room = ? AND e.state = 'read' AND e.dropped = 0 AND e.erased = 0 AND e.type <> "+redactionType+" AND "+which+in, args...)
 			if err != nil {
 				return 0, err
 			}
@@ -191,7 +191,7 @@ func (l *Ledger) dropContent(ctx context.Context, rows []int64) error {
 // dropLoose drops the content of events that belong to no message, and of which nothing
 // is ever said.
 func (l *Ledger) dropLoose(ctx context.Context, before time.Time, limit int) (int, error) {
-	rows, within, err := l.droppable(ctx, "e.state = 'read' AND e.target = '' AND e.dropped = 0 AND e.received <= ? LIMIT ?+0", before.UnixMilli(), limit)
+	rows, within, err := l.droppable(ctx, "e.state = 'read' AND e.target = '' AND e.dropped = 0 AND e.erased = 0 AND e.received <= ? LIMIT ?+0", before.UnixMilli(), limit)
 	if err != nil {
 		return 0, err
 	}

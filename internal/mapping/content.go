@@ -36,7 +36,7 @@ func (m *Mapper) Post(draft timeline.Draft) []stix.Object {
 		Author:      AuthorObjectID(draft.Author),
 		Description: Inert(strings.Join(m.facts(draft), "\n")) + otherwise(post),
 		Markings:    markingRefs(rule.Marking),
-		Labels:      labels(rule.Labels),
+		Labels:      labels(rule.Labels, post.Redaction != nil && !post.Masked),
 	}
 	publishes := stix.NewRelationship(stix.Publishes, RoomObjectID(draft.Room), content.ID, sent, sent, content.Markings...)
 	publishes.Confidence = m.c.Confidence
@@ -83,6 +83,9 @@ func title(post timeline.Post, words string) string {
 // words are what a message says, in plain text. A message without any says what it
 // is, so that the platform never shows an empty value.
 func words(post timeline.Post) string {
+	if post.Masked {
+		return "[deleted" + redacted(post.Redaction) + "]"
+	}
 	where := placeWords(post)
 	if len(paragraphs(post.Text)) > 0 {
 		return strings.TrimSuffix(post.Text+"\n"+where, "\n")

@@ -18,6 +18,7 @@ func (m *Mapper) facts(draft timeline.Draft) []string {
 	if name := OneLine(post.SenderName, maxDisplayName); name != "" && name != post.Sender.String() {
 		lines = append(lines, "Display name: "+name)
 	}
+	lines = append(lines, redactionFacts(post)...)
 	lines = append(lines, kindFacts(post)...)
 	if doubt := doubts[post.Trust]; doubt != "" {
 		lines = append(lines, doubt)

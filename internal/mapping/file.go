@@ -26,7 +26,7 @@ const (
 // that uploading again never replaces.
 func (m *Mapper) File(draft timeline.Draft, a timeline.Attachment) stix.File {
 	return stix.File{
-		Name:       fileName(a.File.Name, a.File.Index),
+		Name:       FileName(a.File),
 		MediaType:  a.MediaType,
 		Bytes:      a.Bytes,
 		SHA256:     a.SHA256,
@@ -35,6 +35,9 @@ func (m *Mapper) File(draft timeline.Draft, a timeline.Attachment) stix.File {
 		AutoImport: m.c.AutoImport,
 	}
 }
+
+// FileName is the name under which a file stands at its object.
+func FileName(f timeline.File) string { return fileName(f.Name, f.Index) }
 
 // numbered is a stem that ends as ours do.
 var numbered = regexp.MustCompile(` \(([0-9]+|edit [0-9a-f]+)\)$`)

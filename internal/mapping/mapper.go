@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"slices"
 	"time"
 
 	"maunium.net/go/mautrix/id"
@@ -80,9 +81,16 @@ func markingRefs(marking stix.ID) []stix.ID {
 	return []stix.ID{marking}
 }
 
+// LabelRedacted is the label of a message that was deleted in its room and that the
+// settings keep.
+const LabelRedacted = "redacted"
+
 // labels are as the platform keeps them, so that ids and searches agree.
-func labels(values []string) []string {
+func labels(values []string, kept bool) []string {
 	var list []string
+	if kept && !slices.Contains(values, LabelRedacted) {
+		values = append(slices.Clone(values), LabelRedacted)
+	}
 	for _, value := range values {
 		if value = stix.Label(OneLine(value, maxLabel)); value != "" {
 			list = append(list, value)

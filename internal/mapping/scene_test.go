@@ -34,6 +34,7 @@ type scene struct {
 	ReplyKnown  bool           `json:"reply_known"`
 	ThreadKnown bool           `json:"thread_known"`
 	Refused     string         `json:"refused"` // reason for every attachment
+	Redactions  string         `json:"redactions"`
 
 	// Rooms that belong to the room, as both say.
 	Old    *timeline.LinkedRoom  `json:"old"`
@@ -68,7 +69,11 @@ func (s scene) post(t *testing.T, raw []json.RawMessage) (timeline.Post, bool) {
 			Sent: timeline.ClampTime(e.Sent), Received: timeline.ClampTime(e.Sent + int64(i)), Content: e.Content, Raw: data, Trust: s.Trust,
 		})
 	}
-	return timeline.Compose(events)
+	post, ok := timeline.Compose(events)
+	if s.Redactions != "keep" {
+		post = post.Mask()
+	}
+	return post, ok
 }
 
 func (s scene) draft(post timeline.Post) timeline.Draft {

@@ -147,6 +147,8 @@ const (
 	phraseLock        = "LOCK_ERROR"
 	phraseNoUpload    = "Cant upload a file an none existing element"
 	phraseNoDomain    = "Cannot edit the field, Stix-Domain-Object cannot be found"
+	phraseNoFile      = "File removed or inaccessible"
+	phraseNoTrash     = "Delete operation" // … cannot be found
 	phraseTooLarge    = "request entity too large"
 	phrasePartLimit   = "byte size limit"
 	phraseMarkings    = "missing markings"
@@ -174,7 +176,7 @@ var knownPhrases = []string{
 	"Cannot query field",
 	"too many concurrent call on the same entities",
 	"Already deleted elements",
-	"File removed or inaccessible",
+	phraseNoFile, phraseNoTrash,
 }
 
 // phraseOf finds the known phrase in a message of the platform; empty for a
@@ -241,12 +243,12 @@ var absentPhrase = map[string]string{
 	opPing:       phraseNoConnector,
 	opBundlePush: phraseNoConnector, opBundlePushWork: phraseNoConnector,
 	opImportPush:  phraseNoUpload,
-	opDomainPatch: phraseNoDomain,
+	opDomainPatch: phraseNoDomain, opDeleteImport: phraseNoFile, opPurge: phraseNoTrash,
 }
 
 func isEdit(op string) bool {
 	switch op {
-	case opFieldPatch, opDomainPatch, opImportPush, opAddExpectations, opToProcessed, opWorkDelete:
+	case opFieldPatch, opDomainPatch, opImportPush, opAddExpectations, opToProcessed, opWorkDelete, opDelete:
 		return true
 	}
 	return false
@@ -287,6 +289,10 @@ const (
 	opFieldPatch      = "FieldPatch"
 	opDomainPatch     = "DomainPatch"
 	opImportPush      = "ImportPush"
+	opDeleteImport    = "DeleteImport"
+	opDelete          = "Delete"
+	opTrash           = "Trash"
+	opPurge           = "Purge"
 	opPublish         = "publish"
 	opQueue           = "queue"
 	opDial            = "dial"

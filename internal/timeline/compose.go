@@ -10,7 +10,8 @@ import (
 // is nothing to say: the original is absent, unreadable, or shown without its
 // content because it was redacted.
 //
-// Redactions of messages are recognised by [Parse] but do not change what the post says.
+// A message that was taken back while its content is known says what it said, with its
+// [Post.Redaction]: whoever composes decides whether that is kept or masked ([Post.Mask]).
 func Compose(events []Event) (Post, bool) {
 	var original *Event
 	var said Item
@@ -26,11 +27,18 @@ func Compose(events []Event) (Post, bool) {
 	if original == nil {
 		return Post{}, false
 	}
+	if original.Erased {
+		post := identity(*original)
+		post.Reply, post.Thread = said.Reply, said.Thread
+		post.redact(original, events)
+		return post.Mask(), true
+	}
 	post, ok := said.Post(*original)
 	if ok && len(events) > 1 {
 		taken := takenBack(events)
 		post.edit(original, said, events, taken)
 		post.annotate(*original, events, taken)
+		post.redact(original, events)
 	}
 	return post, ok
 }
@@ -41,27 +49,15 @@ func (i Item) Post(e Event) (Post, bool) {
 	if i.Class != ClassMessage || i.Target != e.ID || i.Redacted {
 		return Post{}, false
 	}
-	return Post{
-		Room:       e.Room,
-		ID:         e.ID,
-		Sender:     e.Sender,
-		SenderName: e.SenderName,
-		RoomName:   e.RoomName,
-		Sent:       e.Sent,
-		Kind:       i.Kind,
-		Text:       i.Text,
-		HTML:       i.HTML,
-		Body:       i.Body,
-		Reply:      i.Reply,
-		Thread:     i.Thread,
-		Files:      i.Files,
-		Trust:      e.Trust,
-		MsgType:    i.MsgType,
-		Geo:        i.Geo,
-		Poll:       i.Poll,
-		MoreFiles:  i.MoreFiles,
-		Claims:     i.Claims,
-	}, true
+	post := identity(e)
+	post.Kind, post.MsgType, post.Text, post.HTML, post.Body, post.Geo, post.Poll = i.Kind, i.MsgType, i.Text, i.HTML, i.Body, i.Geo, i.Poll
+	post.Reply, post.Thread, post.Files, post.MoreFiles, post.Claims, post.Trust = i.Reply, i.Thread, i.Files, i.MoreFiles, i.Claims, e.Trust
+	return post, true
+}
+
+// identity is what a post is, whatever it says.
+func identity(e Event) Post {
+	return Post{Room: e.Room, ID: e.ID, Sender: e.Sender, SenderName: e.SenderName, RoomName: e.RoomName, Sent: e.Sent}
 }
 
 // preferred decides between two copies of an original. What the homeserver has

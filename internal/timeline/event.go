@@ -44,6 +44,9 @@ type Event struct {
 	// Redacts says whether the sender could take back what others say when the event was
 	// received. It is known of redactions and of events that end a poll only.
 	Redacts Right
+	// Erased is set when the content was taken out of the store because the event was
+	// redacted. Then Content is an empty object, or holds nothing but the relation.
+	Erased bool
 	// Live is true for what arrived by /sync as news, false for history and gaps.
 	Live bool
 }

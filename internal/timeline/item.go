@@ -114,8 +114,9 @@ func Parse(e Event) (Item, error) {
 // parseSaying reads what stands in the timeline as a message: text, media,
 // sticker, poll, and edits of these.
 func parseSaying(e Event, content fields) (Item, error) {
-	if redacted(e, content) {
-		return Item{Class: ClassMessage, Target: e.ID, Redacted: true}, nil
+	if e.Erased || redacted(e, content) {
+		relation := readRelation(e.ID, content)
+		return Item{Class: ClassMessage, Target: e.ID, Reply: relation.reply, Thread: relation.thread, Redacted: true}, nil
 	}
 	if e.Type == event.EventEncrypted.Type {
 		return Item{Class: ClassOther}, nil // its cleartext is what counts
@@ -215,13 +216,17 @@ func redacted(e Event, content fields) bool {
 	if len(content) == 0 {
 		return true
 	}
-	// Nearly no event holds the word, or an escape that it could hide in; the others
-	// need not be read once more.
-	if !bytes.Contains(e.Raw, []byte("redacted_because")) && !bytes.Contains(e.Raw, []byte(`\u`)) {
+	if !mayHold(e.Raw, "redacted_because") {
 		return false
 	}
 	raw, err := readFields(e.Raw)
 	return err == nil && raw.object("unsigned").has("redacted_because")
+}
+
+// mayHold reports whether a key may stand in an event. Nearly no event holds the word, or
+// an escape that it could hide in; the others need not be read once more.
+func mayHold(raw []byte, key string) bool {
+	return bytes.Contains(raw, []byte(key)) || bytes.Contains(raw, []byte(`\u`))
 }
 
 // relation is m.relates_to as far as it is believed.

@@ -17,6 +17,8 @@ const (
 	MaxNameBytes = 255
 	// MaxFiles bounds the attachments of one message.
 	MaxFiles = 50
+	// MaxReasonBytes bounds the reason of a redaction.
+	MaxReasonBytes = 1 << 10
 	// MaxVersions bounds the former versions of an edited message, MaxVersionBytes the
 	// text of each.
 	MaxVersions     = 10

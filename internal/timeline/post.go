@@ -40,6 +40,10 @@ type Post struct {
 	Poll *Poll
 	// Reactions are what people have put under the message, most frequent first.
 	Reactions []Reaction
+	// Redaction is set when the message was taken back, Masked when nothing is left of
+	// what it said.
+	Redaction *Redaction
+	Masked    bool
 	// Edited is when the newest valid edit was sent, as its sender's homeserver claims;
 	// zero for a message that was not edited. What is said above is what that edit says.
 	Edited time.Time
@@ -127,7 +131,9 @@ type Draft struct {
 	// ReplyKnown and ThreadKnown say that the target is a post that has landed or
 	// is in the same batch, so that a relation to it cannot dangle.
 	ReplyKnown, ThreadKnown bool
-	Attachments             []Attachment // fetched or refused, for description and export
+	// Delete says that the object of the message is to be deleted.
+	Delete      bool
+	Attachments []Attachment // fetched or refused, for description and export
 }
 
 // RoomState is a room with what the ledger decided about it.
