@@ -73,3 +73,24 @@ func checkEvent(t *testing.T, raw json.RawMessage) {
 		t.Fatal(err)
 	}
 }
+
+// FuzzRoomName fuzzes what rooms and people are called where the room's name is made.
+func FuzzRoomName(f *testing.F) {
+	for _, name := range []string{"", " ", "a\nb\u2028c", "\x00\x85\u202e", strings.Repeat("ß", 2000), "a\xffb", strings.Repeat(" x", 600)} {
+		f.Add(name, "Alice", 3)
+		f.Add("Bob", name, -1)
+	}
+	f.Fuzz(func(t *testing.T, one, other string, members int) {
+		for _, name := range []string{tidy(one), heroName([]string{tidy(one)}, members, "!r"), heroName([]string{tidy(one), tidy(other)}, members, "!r")} {
+			if len(name) > maxName || !utf8.ValidString(name) || strings.ContainsAny(name, "\n\r\v\f\x00\u0085\u2028\u2029") || strings.HasPrefix(name, " ") {
+				t.Fatalf("%q and %q give the name %q", one, other, name)
+			}
+		}
+		if a := tidy(one); tidy(a) != strings.TrimRight(a, " ") && tidy(a) != a {
+			t.Fatalf("%q gives %q, and that %q", one, a, tidy(a))
+		}
+		if heroName(nil, members, "!r") != "!r" {
+			t.Fatal("a room without a name is not called by its id")
+		}
+	})
+}
