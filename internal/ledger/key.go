@@ -37,8 +37,8 @@ func (r *recorder) recordKey(ctx context.Context, key timeline.KeyRef) error {
 	}
 	const of = " WHERE session = ? AND room = (SELECT id FROM ledger_room WHERE room = ?) AND "
 	if key.Withheld != "" {
-		_, err = r.run(ctx, "UPDATE ledger_event SET reason = ?, cause = ?"+of+"state = 'undecrypted' AND reason IN (?, ?)",
-			timeline.ReasonWithheld, key.Withheld, key.Session, key.Room, timeline.ReasonNoSession, timeline.ReasonWithheld)
+		_, err = r.run(ctx, "UPDATE ledger_event SET reason = ?, cause = ?"+of+"state = 'undecrypted' AND reason IN (?, ?) AND (? = '' OR sender = ?)",
+			timeline.ReasonWithheld, key.Withheld, key.Session, key.Room, timeline.ReasonNoSession, timeline.ReasonWithheld, key.WithheldBy, key.WithheldBy)
 	} else {
 		_, err = r.run(ctx, "UPDATE ledger_event SET waiting = 1"+of+retryable, key.Session, key.Room)
 	}

@@ -255,7 +255,10 @@ func TestARefusedKeyIsNamedAndNotTried(t *testing.T) {
 	d := open(t)
 	d.record(timeline.Batch{
 		Undecrypted: []timeline.Undecrypted{encrypted(1, alice, "session")},
-		Keys:        []timeline.KeyRef{{Room: room, Session: "session", Withheld: "m.unverified"}},
+		Keys: []timeline.KeyRef{
+			{Room: room, Session: "session", Withheld: "m.unverified", WithheldBy: alice},
+			{Room: room, Session: "session", Withheld: "m.blacklisted", WithheldBy: bob}, // who has not sent it
+		},
 	})
 	if got := d.column("SELECT state || ' ' || reason || ' ' || cause FROM ledger_event"); got != "undecrypted withheld m.unverified" {
 		t.Errorf("event is %s", got)

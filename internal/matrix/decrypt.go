@@ -166,6 +166,13 @@ func (a *Account) decrypt(ctx context.Context, m *machine, out *timeline.Event, 
 	}
 	if err != nil {
 		no.Reason, no.Cause = undecrypted(err)
+		if refusal, ok := errors.AsType[*event.RoomKeyWithheldEventContent](err); ok {
+			if may, err := m.guard.mayWithhold(ctx, e.Sender, refusal.SenderKey); err != nil {
+				return nil, err
+			} else if !may {
+				no.Reason, no.Cause = timeline.ReasonNoSession, "" // somebody else's word
+			}
+		}
 		if errors.Is(err, olm.ErrBadMAC) && calls.session != nil {
 			if err := m.guard.blame(ctx, calls.session, calls.beside, []byte(body)); err != nil {
 				return nil, err

@@ -231,6 +231,11 @@ func (g *guard) PutWithheldGroupSession(ctx context.Context, c event.RoomKeyWith
 	if c.SessionID == "" || c.RoomID == "" {
 		return nil
 	}
+	if calls := callsOf(ctx); calls != nil {
+		if may, err := g.mayWithhold(ctx, calls.sender, c.SenderKey); err != nil || !may {
+			return err
+		}
+	}
 	g.sessions.drop(c.RoomID, c.SessionID)
 	return noted(ctx, "put withheld group session", g.SQLCryptoStore.PutWithheldGroupSession(ctx, c))
 }

@@ -252,7 +252,7 @@ func TestARefusedKeyIsToldByItsCode(t *testing.T) {
 	for _, b := range d.diary.batches(t) {
 		keys = append(keys, b.Keys...)
 	}
-	want := []timeline.KeyRef{{Room: d.room, Session: in.ID(), Withheld: "m.unverified"}}
+	want := []timeline.KeyRef{{Room: d.room, Session: in.ID(), Withheld: "m.unverified", WithheldBy: d.alice.User}}
 	if diff := cmp.Diff(want, keys); diff != "" {
 		t.Errorf("keys (-want +got):\n%s", diff)
 	}

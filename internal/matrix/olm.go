@@ -66,6 +66,7 @@ func (a *Account) toDeviceOne(ctx context.Context, m *machine, raw json.RawMessa
 	}
 	calls := callsOf(ctx)
 	calls.nextMessage()
+	calls.sender = e.Sender
 	m.offer = nil
 	if !a.handle(ctx, m, evt) {
 		return a.failedOlm(ctx, e.Sender, senderKeyOf(e.Content), failedPanic)

@@ -2,6 +2,8 @@ package matrix
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -64,9 +66,20 @@ func (m *machine) withheld(sender id.UserID, notice *event.RoomKeyWithheldEventC
 		return
 	}
 	if notice.SessionID != "" && notice.RoomID != "" {
-		m.keys = append(m.keys, timeline.KeyRef{Room: notice.RoomID, Session: notice.SessionID, Withheld: code})
+		m.keys = append(m.keys, timeline.KeyRef{Room: notice.RoomID, Session: notice.SessionID, Withheld: code, WithheldBy: sender})
 	}
 	m.refusals = append(m.refusals, withholding{sender, code, notice.RoomID, notice.SenderKey})
+}
+
+// mayWithhold reports whether a refusal in the name of a device can be its owner's: the notice
+// is not authenticated, and anybody can name somebody's session in one.
+func (g *guard) mayWithhold(ctx context.Context, sender id.UserID, key id.SenderKey) (bool, error) {
+	d, err := g.FindDeviceByKey(ctx, sender, key)
+	if d != nil || err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return d != nil, err
+	}
+	known, err := g.GetDevices(ctx, sender)
+	return len(known) == 0, err
 }
 
 // noteRefusals writes the refusals of a /sync down. It runs in its transaction, behind the

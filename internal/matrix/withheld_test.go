@@ -66,7 +66,7 @@ func TestARefusalNamesItsCure(t *testing.T) {
 			}
 		}
 	}
-	if diff := cmp.Diff(timeline.KeyRef{Room: d.room, Session: out.ID(), Withheld: "m.unverified"}, refused); diff != "" {
+	if diff := cmp.Diff(timeline.KeyRef{Room: d.room, Session: out.ID(), Withheld: "m.unverified", WithheldBy: d.alice.User}, refused); diff != "" {
 		t.Error(diff)
 	}
 	if u, ok := d.undecrypted(e); !ok || u.Session != out.ID() {
@@ -136,5 +136,36 @@ func TestRefusalsOfManyDoNotFillTheStore(t *testing.T) {
 	list, err := d.account.Refusals(t.Context())
 	if err != nil || len(list) != 1 || list[0].Count != 30 || time.Since(list[0].Last) > time.Hour {
 		t.Errorf("%+v, %v", list, err)
+	}
+}
+
+// The notice is not authenticated: whoever knows of a session can say that its key is withheld.
+// It explains nothing of what somebody else has sent, and keeps their own word from nobody.
+func TestARefusalOfSomebodyElseExplainsNothing(t *testing.T) {
+	for name, own := range map[string]bool{"in the owner's name": false, "in his own": true} {
+		t.Run(name, func(t *testing.T) {
+			d := newDen(t)
+			d.say(d.alice, d.room, "so that her devices are known")
+			d.say(d.mallory, d.room, "and his")
+			d.catchUp(d.account)
+			if err := d.alice.Rotate(t.Context(), d.room); err != nil {
+				t.Fatal(err)
+			}
+			end := d.server.LoseToDevice(d.bot, "m.room.encrypted")
+			defer end()
+			d.encrypts("the first of its key")
+			_, in := d.session()
+			key := in.SenderKey
+			if own {
+				key = d.mallory.Machine.OwnIdentity().IdentityKey
+			}
+			d.refuses(d.mallory.User, "m.blacklisted", in.ID(), key)
+			d.catchUp(d.account)
+			e := d.say(d.alice, d.room, "dark")
+			d.catchUp(d.account)
+			if u, ok := d.undecrypted(e); !ok || u.Reason != timeline.ReasonNoSession {
+				t.Errorf("%q because of %q, %v", u.Reason, u.Cause, ok)
+			}
+		})
 	}
 }

@@ -69,6 +69,8 @@ type KeyRef struct {
 	FirstIndex uint32
 	// Withheld is set when what arrived is a refusal (m.room_key.withheld code).
 	Withheld string
+	// WithheldBy is who refuses: it explains that sender's events alone. Empty: whoever sent them.
+	WithheldBy id.UserID
 }
 
 // KeyNeed names a Megolm session whose key is missing.
