@@ -1,17 +1,29 @@
 package parts
 
 import (
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
+	"strconv"
 	"sync"
+	"syscall"
 )
 
-// given are the ports that this process handed out: the kernel may offer one
-// again between our closing it and a child's opening it.
+// given are the ports that this process handed out: a child opens its port some time
+// after it was found free.
 var given struct {
 	sync.Mutex
 	ports map[int]bool
 }
+
+// Ports are taken from below those that the kernel gives away itself, to whoever
+// listens anywhere or connects (ip(7), ip_local_port_range): a child may take ten
+// seconds to open its own, and others would have it by then.
+const (
+	firstPort = 15000
+	ports     = 17000
+)
 
 // FreePort is a loopback port that nobody listens on.
 func FreePort() (int, error) {
@@ -21,17 +33,21 @@ func FreePort() (int, error) {
 		given.ports = map[int]bool{}
 	}
 	for {
-		l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
+		port := firstPort + rand.IntN(ports) //nolint:gosec // no secret
+		if given.ports[port] {
+			continue
+		}
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))) //nolint:noctx // closed at once
+		if errors.Is(err, syscall.EADDRINUSE) {
+			continue
+		}
 		if err != nil {
 			return 0, fmt.Errorf("find a free port: %w", err)
 		}
-		port := l.Addr().(*net.TCPAddr).Port
 		if err := l.Close(); err != nil {
 			return 0, fmt.Errorf("find a free port: %w", err)
 		}
-		if !given.ports[port] {
-			given.ports[port] = true
-			return port, nil
-		}
+		given.ports[port] = true
+		return port, nil
 	}
 }

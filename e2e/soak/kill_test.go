@@ -156,7 +156,7 @@ func (c *crowd) changes(text string) {
 	one := texts[c.chance.IntN(len(texts))]
 	switch {
 	case c.chance.IntN(4) == 0:
-		c.bob.Reacts(one, "👍")
+		c.bob.Reacts(one, strconv.Itoa(c.lines)) // no server takes the same one twice
 	case one.Sender == c.alice.ID:
 		c.alice.Rewords(one, text)
 	default:

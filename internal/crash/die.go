@@ -33,9 +33,13 @@ func init() {
 		}
 		state.log = f
 	}
-	at, nth, _ := strings.Cut(os.Getenv("CRASH_AT"), "#")
+	at, nth, numbered := strings.Cut(os.Getenv("CRASH_AT"), "#")
 	state.at, state.nth = at, 1
-	if n, err := strconv.Atoi(nth); err == nil {
+	if numbered {
+		n, err := strconv.Atoi(nth)
+		if err != nil {
+			panic("CRASH_AT: after # stands which passing it is, counted from 1")
+		}
 		state.nth = n
 	}
 }
