@@ -196,8 +196,7 @@ func (r *recorder) recordArrived(ctx context.Context, room *roomRow, rows []*eve
 	if err != nil {
 		return err
 	}
-	fresh := &freshEvents{byID: map[id.EventID]*eventRow{}, items: map[id.EventID]timeline.Item{}, targeted: map[id.EventID]bool{}, taken: map[id.EventID]bool{},
-		told: map[id.EventID]bool{}, lost: map[id.EventID]bool{}, less: map[id.EventID]bool{}, masked: map[id.EventID]bool{}, stripped: map[id.EventID]bool{}}
+	fresh := newFreshEvents()
 	arrived := make([]*eventRow, 0, len(rows))
 	for _, row := range rows {
 		row.room = room.id
@@ -261,6 +260,14 @@ func (r *recorder) recordArrived(ctx context.Context, room *roomRow, rows []*eve
 		return err
 	}
 	return r.recordPosts(ctx, room, fresh)
+}
+
+func newFreshEvents() *freshEvents {
+	set := func() map[id.EventID]bool { return map[id.EventID]bool{} }
+	return &freshEvents{
+		byID: map[id.EventID]*eventRow{}, items: map[id.EventID]timeline.Item{}, targeted: set(), taken: set(), told: set(),
+		lost: set(), less: set(), masked: set(), stripped: set(),
+	}
 }
 
 // freshEvents are the rows of one room that are readable and were not before.

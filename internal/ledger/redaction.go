@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 
@@ -242,7 +243,7 @@ func (r *recorder) withdraw(ctx context.Context, post int64, still []timeline.Fi
 			// What a crash leaves is swept at the next start: no row names it.
 			r.store.AfterCommit(ctx, func() {
 				if err := r.store.Spool().Remove(a.Spool); err != nil {
-					r.log.WarnContext(ctx, "a spool file of a redacted message is left until the next start", "err", err)
+					r.log.WarnContext(ctx, "a spool file of a redacted message is left until the next start", slog.Any("err", err))
 				}
 			})
 		}

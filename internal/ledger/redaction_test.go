@@ -26,7 +26,7 @@ func policy(p ledger.Redactions) func(*ledger.Config) {
 
 // withReason gives a redaction its reason.
 func withReason(e timeline.Event, reason string) timeline.Event {
-	e.Content, _ = json.Marshal(map[string]any{"redacts": json.RawMessage(contentOf(e)["redacts"]), "reason": reason})
+	e.Content, _ = json.Marshal(map[string]any{"redacts": contentOf(e)["redacts"], "reason": reason})
 	return e
 }
 
@@ -227,7 +227,7 @@ func TestARedactedMessageIsDeletedAndStaysSo(t *testing.T) {
 	if diff := cmp.Diff(map[id.EventID]bool{eventID(1): true, eventID(4): false, eventID(5): true}, deletes); diff != "" {
 		t.Fatalf("to be deleted (-want +got):\n%s", diff)
 	}
-	for round := 0; round < 5; round++ {
+	for range 5 {
 		for _, draft := range d.due(10).Drafts {
 			if draft.Delete {
 				d.ok(d.Deleted(t.Context(), ledger.PostRef(draft)))
@@ -280,14 +280,27 @@ func TestInWhateverOrderTheSameIsSaid(t *testing.T) {
 		event       timeline.Event
 	}
 	all := []step{
-		{event: message(1, alice, "one")}, {event: edit(2, alice, "one, edited", eventID(1))}, {event: edit(3, bob, "forged", eventID(1))},
+		{event: message(1, alice, "one")},
+		{event: edit(2, alice, "one, edited", eventID(1))},
+		{event: edit(3, bob, "forged", eventID(1))},
 		{event: redaction(4, alice, eventID(1))},
-		{event: message(5, alice, "two")}, {event: edit(6, alice, "two, edited", eventID(5))}, {event: edit(7, alice, "two, edited again", eventID(5))},
-		{event: redaction(8, alice, eventID(7))}, {event: like(9, eventID(5), "+1")}, {event: like(10, eventID(5), "-1")}, {event: redaction(11, "@fan10:example.org", eventID(10))},
-		{event: like(12, eventID(99), "to nothing")}, {event: redaction(13, alice, eventID(98))}, {event: reply(14, alice, "three", eventID(5))},
-		{event: redaction(15, alice, eventID(14))}, {event: redaction(16, "@mallory:evil.example", eventID(5))},
-		{event: image(20, alice, "a")}, {event: changed}, {event: redaction(22, alice, eventID(21))},
-		{undecrypted: &late, event: opened}, {undecrypted: &lateEdit, event: openedEdit},
+		{event: message(5, alice, "two")},
+		{event: edit(6, alice, "two, edited", eventID(5))},
+		{event: edit(7, alice, "two, edited again", eventID(5))},
+		{event: redaction(8, alice, eventID(7))},
+		{event: like(9, eventID(5), "+1")},
+		{event: like(10, eventID(5), "-1")},
+		{event: redaction(11, "@fan10:example.org", eventID(10))},
+		{event: like(12, eventID(99), "to nothing")},
+		{event: redaction(13, alice, eventID(98))},
+		{event: reply(14, alice, "three", eventID(5))},
+		{event: redaction(15, alice, eventID(14))},
+		{event: redaction(16, "@mallory:evil.example", eventID(5))},
+		{event: image(20, alice, "a")},
+		{event: changed},
+		{event: redaction(22, alice, eventID(21))},
+		{undecrypted: &late, event: opened},
+		{undecrypted: &lateEdit, event: openedEdit},
 	}
 	redactLate := step{event: redaction(32, alice, eventID(30))}
 	for name, p := range map[string]ledger.Redactions{"mask": ledger.RedactionsMask, "keep": ledger.RedactionsKeep, "delete": ledger.RedactionsDelete} {
