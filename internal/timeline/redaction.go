@@ -57,7 +57,8 @@ func reasonOf(content json.RawMessage) string {
 	return clip(reason, MaxReasonBytes)
 }
 
-// Redacted reports whether the event is a valid redaction of another one.
+// Redacted reports whether the event is a valid redaction of another one, as far as that can
+// be told without the state of the room: homeservers show no others.
 func (e Event) Redacted(of Event) bool {
 	if e.Type != typeRedaction || e.Room != of.Room {
 		return false
