@@ -189,16 +189,17 @@ func (p *postRow) wait() bool { return p.replyPending || p.threadPending }
 // link finds out what is known of the targets of a post, and takes them into the batch
 // where they can go with it.
 func (k *picker) link(ctx context.Context, p *postRow) (err error) {
-	if p.saidReply, p.replyPending, err = k.target(ctx, p, p.reply); err != nil {
+	if p.saidReply, p.replyPending, err = k.target(ctx, p, p.reply, false); err != nil {
 		return err
 	}
-	p.saidThread, p.threadPending, err = k.target(ctx, p, p.thread)
+	p.saidThread, p.threadPending, err = k.target(ctx, p, p.thread, true)
 	return err
 }
 
 // target reports whether a target has landed or goes in this batch, and otherwise
-// whether it may do so soon.
-func (k *picker) target(ctx context.Context, p *postRow, event id.EventID) (known, pending bool, err error) {
+// whether it may do so soon. What is in a thread itself is no root of one (Matrix C-S API,
+// "Threading").
+func (k *picker) target(ctx context.Context, p *postRow, event id.EventID, root bool) (known, pending bool, err error) {
 	if event == "" {
 		return false, false, nil
 	}
@@ -211,6 +212,8 @@ func (k *picker) target(ctx context.Context, p *postRow, event id.EventID) (know
 		return false, pending, err
 	case err != nil:
 		return false, false, fmt.Errorf("look up target: %w", err)
+	case root && t.thread != "":
+		return false, false, nil
 	case ends && t.state == StateLanded: // and left alone
 		return false, false, nil
 	case t.redacted == 2: // it is gone, or soon will be

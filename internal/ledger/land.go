@@ -113,13 +113,17 @@ func (l *Ledger) releaseReferrers(ctx context.Context, room int64, targets []id.
 		return err
 	}
 	for _, column := range []string{"reply", "thread"} {
+		valid := ""
+		if column == "thread" { // see picker.target
+			valid = " AND NOT EXISTS (SELECT 1 FROM ledger_post root WHERE root.room = ledger_post.room AND root.event = ledger_post.thread AND root.thread <> '')"
+		}
 		in, args := list([]any{room}, targets)
 		_, err := l.run(ctx, "UPDATE ledger_post SET hold_until = 0 WHERE room = ? AND "+column+" <> '' AND hold_until > 0 AND "+column+" IN "+in, args...)
 		if err != nil {
 			return err
 		}
 		_, err = l.run(ctx, "UPDATE ledger_post SET revision = revision + 1, "+madeDue+" WHERE room = ? AND "+column+` <> ''
-			AND said_`+column+` = 0 AND (state = 'sent' OR state = 'landed') AND `+column+" IN "+in, args...)
+			AND said_`+column+` = 0 AND (state = 'sent' OR state = 'landed') AND `+column+" IN "+in+valid, args...)
 		if err != nil {
 			return err
 		}

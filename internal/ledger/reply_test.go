@@ -196,6 +196,49 @@ func TestAManyFoldThreadLandsInOrderAndWithItsRelations(t *testing.T) {
 	}
 }
 
+// What is in a thread is no root of another one (Matrix C-S API, "Threading"): whoever says
+// so gets no relation, in whatever order the three messages come, and nothing waits for it.
+func TestAThreadHangsOnNoMessageOfAThread(t *testing.T) {
+	inThread := func(n int, of id.EventID) timeline.Event {
+		return event(n, bob, map[string]any{"msgtype": "m.text", "body": "in a thread", "m.relates_to": map[string]any{"rel_type": "m.thread", "event_id": of}})
+	}
+	root, child, grandchild := message(10, alice, "root"), inThread(11, eventID(10)), inThread(12, eventID(11))
+	turned := []timeline.Event{grandchild, child, root}
+	for name, batches := range map[string][][]timeline.Event{
+		"together":           {{root, child, grandchild}},
+		"one by one":         {{root}, {child}, {grandchild}},
+		"turned round":       {turned},
+		"the last one first": {{grandchild}, {child}, {root}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := ready(t)
+			known, sent := map[id.EventID]bool{}, 0
+			deliver := func() {
+				for _, draft := range d.deliver() {
+					known[draft.Post.ID] = draft.ThreadKnown
+					sent++
+				}
+			}
+			for _, events := range batches {
+				d.news(events...)
+				d.now = d.now.Add(time.Hour) // it goes without its target
+				deliver()
+			}
+			want := map[id.EventID]bool{root.ID: false, child.ID: true, grandchild.ID: false}
+			if diff := cmp.Diff(want, known); diff != "" {
+				t.Errorf("thread known (-want +got):\n%s", diff)
+			}
+			// What lands again does not raise what has no relation to it, nor does its own edit make one.
+			before := sent
+			d.news(edit(20, bob, "edited", child.ID), edit(21, bob, "edited", grandchild.ID))
+			deliver()
+			if diff := cmp.Diff(want, known); diff != "" || sent != before+2 {
+				t.Errorf("%d posts for two edits, thread known (-want +got):\n%s", sent-before, diff)
+			}
+		})
+	}
+}
+
 func TestALongChainOfRepliesTakesFewBatches(t *testing.T) {
 	d := ready(t)
 	var events []timeline.Event

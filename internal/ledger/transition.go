@@ -79,7 +79,7 @@ func (l *Ledger) land(ctx context.Context, r Ref, revision int64) error {
 // messages that refer to each other would raise one another for ever.
 func (l *Ledger) saidByAmendment(ctx context.Context, row row) error {
 	const known = "EXISTS (SELECT 1 FROM ledger_post t WHERE t.room = ledger_post.room AND t.landed > 0 AND t.redacted < 2 AND t.reason <> '" + deletedThere + "' AND t.event = ledger_post."
-	_, err := l.run(ctx, "UPDATE ledger_post SET said_reply = "+known+"reply), said_thread = "+known+"thread) WHERE id = ?", row.id)
+	_, err := l.run(ctx, "UPDATE ledger_post SET said_reply = "+known+"reply), said_thread = "+known+"thread AND t.thread = '') WHERE id = ?", row.id)
 	return err
 }
 

@@ -217,14 +217,14 @@ func TestAnAnswerThatIsNoSyncIsTemporary(t *testing.T) {
 func TestTheRelationOutsideTheCiphertextCounts(t *testing.T) {
 	d := newDen(t)
 	original := d.say(d.alice, d.room, "original")
-	cipher, err := d.alice.Encrypt(t.Context(), d.room, event.EventMessage, map[string]any{
-		"msgtype": "m.text", "body": "reply", "m.relates_to": map[string]any{"m.in_reply_to": map[string]any{"event_id": "$inside"}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	send := func(relation string) id.EventID {
 		t.Helper()
+		cipher, err := d.alice.Encrypt(t.Context(), d.room, event.EventMessage, map[string]any{
+			"msgtype": "m.text", "body": "reply", "m.relates_to": map[string]any{"m.in_reply_to": map[string]any{"event_id": "$inside"}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 		content := map[string]any{}
 		text, err := json.Marshal(cipher)
 		if err != nil {
@@ -244,6 +244,11 @@ func TestTheRelationOutsideTheCiphertextCounts(t *testing.T) {
 	}
 	if got, _ := d.event(e); strings.Contains(string(got.Content), "$inside") {
 		t.Errorf("content %s still holds the relation inside", got.Content)
+	}
+	e = send("")
+	d.catchUp(d.account)
+	if got, ok := d.event(e); !ok || got.Reply != "" || got.Target != e {
+		t.Errorf("event %+v, found %v, want a message that answers nothing", got, ok)
 	}
 }
 
