@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"maunium.net/go/mautrix/id"
 
 	"github.com/matrix-connector/matrix-connector/internal/config"
 	"github.com/matrix-connector/matrix-connector/internal/ledger"
@@ -218,11 +217,7 @@ func (c *Connector) openStore(ctx context.Context) (err error) {
 func (c *Connector) openLedger(ctx context.Context) error {
 	s := c.config.Settings
 	c.rules = newRules(s, c.now())
-	start, _ := c.rules.since(s.Matrix.ImportStartDate)
-	c.ledger = ledger.New(ledger.Config{
-		Store: c.store, Log: c.log, Clock: c.now, Self: id.UserID(s.Matrix.UserID), Start: start,
-		StartOf: c.rules.startOf, SkipRoom: c.rules.skipRoom, Redactions: c.rules.redactions,
-	})
+	c.ledger = c.rules.ledger(ledger.Config{Store: c.store, Log: c.log, Clock: c.now})
 	if err := c.ledger.Open(ctx); err != nil {
 		return fmt.Errorf("open ledger: %w", err)
 	}

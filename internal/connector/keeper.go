@@ -26,6 +26,7 @@ type keeper struct {
 
 	looked  time.Time // at the device's standing
 	settled atomic.Bool
+	failed  atomic.Bool // to save keys, when it was last tried
 }
 
 // lookDaily is how often the device's own signature and the key backup are looked at; also
@@ -58,6 +59,7 @@ func (k *keeper) keys(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	saved, err := k.account.SaveKeys(ctx, savePage)
+	k.failed.Store(err != nil)
 	if err := k.renew(ctx, err); err != nil {
 		return false, err
 	}
@@ -88,10 +90,15 @@ func (k *keeper) renew(ctx context.Context, err error) error {
 	return k.look(ctx)
 }
 
-// caughtUp reports whether nothing that could be found at once is still to be found.
+// caughtUp reports whether nothing that could be found at once is still to be found, and
+// no key is still to be saved that could be.
 func (k *keeper) caughtUp(ctx context.Context) (bool, error) {
 	searching, err := k.account.Searching(ctx)
-	return k.settled.Load() && !searching, err
+	if err != nil || searching || !k.settled.Load() {
+		return false, err
+	}
+	saving, err := k.account.Saving(ctx)
+	return !saving || k.failed.Load(), err
 }
 
 // recoveryFile hands a recovery key over by writing it to a file that did not exist. It gets

@@ -55,9 +55,15 @@ func TestKeysAreSavedWhileTheDevicesStandingIsNotKnown(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if saving, err := a.Saving(ctx); err != nil || !saving {
+		t.Errorf("a key that came needs no saving: %v, %v", saving, err)
+	}
 	hs.Inject(matrixtest.Fault{On: matrixtest.KeysQuery, Status: http.StatusInternalServerError})
 	if err := connector.KeeperTurn(ctx, a); err == nil {
 		t.Error("that the standing is not known is not told")
+	}
+	if saving, err := a.Saving(ctx); err != nil || saving {
+		t.Errorf("a key is not saved: %v, %v", saving, err)
 	}
 	if _, saved := hs.Backup(bot); len(saved[room.ID]) != 1 {
 		t.Errorf("the backup holds %d keys of the room, want one", len(saved[room.ID]))

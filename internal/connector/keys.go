@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"maunium.net/go/mautrix/id"
 
@@ -142,7 +143,7 @@ func importAside(ctx context.Context, s *config.Config, f matrix.KeyFile) (sum I
 		return sum, err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
-	l := ledger.New(ledger.Config{Store: st, Self: id.UserID(s.Matrix.UserID)})
+	l := newRules(s, time.Now()).ledger(ledger.Config{Store: st})
 	if err := l.Open(ctx); err != nil {
 		return sum, fmt.Errorf("open ledger: %w", err)
 	}

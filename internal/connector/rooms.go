@@ -89,7 +89,7 @@ func OpenTrial(ctx context.Context, s *config.Config, now time.Time) (*Trial, er
 	if t.mapper, err = newMapper(s, t.rules); err != nil {
 		return nil, errors.Join(err, t.store.Close())
 	}
-	t.ledger = ledger.New(ledger.Config{Store: t.store, Self: s.Matrix.UserID.ID(), Clock: func() time.Time { return now }})
+	t.ledger = t.rules.ledger(ledger.Config{Store: t.store, Clock: func() time.Time { return now }})
 	return t, nil
 }
 

@@ -153,6 +153,15 @@ func (r *rules) tlp(room timeline.Room) config.TLP {
 	return cmp.Or(rule.TLP, r.s.Matrix.TLP)
 }
 
+// ledger makes a ledger that goes by the rules. What else works on a store than the
+// connector must go by the same: an event that is read is judged once.
+func (r *rules) ledger(c ledger.Config) *ledger.Ledger {
+	c.Self = id.UserID(r.s.Matrix.UserID)
+	c.Start, _ = r.since(r.s.Matrix.ImportStartDate)
+	c.StartOf, c.SkipRoom, c.Redactions = r.startOf, r.skipRoom, r.redactions
+	return ledger.New(c)
+}
+
 // markings are those of everything that may be imported, each once, that of
 // MATRIX_TLP first.
 func (r *rules) markings() ([]stix.ID, error) {

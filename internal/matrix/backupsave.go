@@ -58,6 +58,19 @@ func (a *Account) SaveKeys(ctx context.Context, limit int) (n int, err error) {
 	return len(page), wrapSave(err)
 }
 
+// Saving reports whether the account has a key backup that lacks a session.
+func (a *Account) Saving(ctx context.Context) (bool, error) {
+	b, err := a.loadBackup(ctx)
+	if err != nil || b.version == "" {
+		return false, err
+	}
+	rows, err := a.sessionRows(ctx, "AND key_backup_version<>$2 LIMIT 1", b.version)
+	if len(rows) > 0 {
+		a.keysUnsaved.Store(true) // whoever asks waits for it
+	}
+	return len(rows) > 0, err
+}
+
 func wrapSave(err error) error {
 	if err == nil {
 		return nil
