@@ -232,7 +232,7 @@ func inFiles(dir string, secrets, chat *canaries, given map[string]bool) (found 
 		if err == nil && entry.Name() == store.FileName {
 			stores = append(stores, filepath.Dir(path)+string(filepath.Separator))
 		}
-		return nil //nolint:nilerr // what goes meanwhile is no file any more
+		return nil // what goes meanwhile is no file any more
 	})
 	if err != nil {
 		return nil, err

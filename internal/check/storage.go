@@ -145,8 +145,11 @@ func (s *storage) readLedger(ctx context.Context) Line {
 // old is why the store is not to be used: the platform has heard of a newer self of it.
 // Nil where it has not, or where the store cannot tell.
 func (s *storage) old(ctx context.Context, state []byte) error {
-	if s.open == nil || ledger.Readable(ctx, s.open) != nil {
+	if s.open == nil {
 		return nil
+	}
+	if err := ledger.Readable(ctx, s.open); err != nil {
+		return nil //nolint:nilerr // the line before this one tells
 	}
 	err := connector.OldStore(ctx, ledger.New(ledger.Config{Store: s.open}), s.settings.Matrix.StorePath, state)
 	if old, ok := errors.AsType[*connector.OldStoreError](err); ok {

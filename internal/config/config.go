@@ -111,7 +111,7 @@ type Matrix struct {
 	AttachmentTypes MediaPatterns `env:"MATRIX_ATTACHMENT_TYPES" example:"image/*,application/pdf"`
 	// Let the platform's own file importers run on attachments.
 	AutoImportFiles bool `env:"MATRIX_AUTO_IMPORT_FILES" default:"false" for:"platform"`
-	// What becomes of a message that is deleted in Matrix: `mask` replaces its text by a notice and removes its files, `delete` deletes the object, `keep` keeps it and says in its description that it was deleted.
+	// What becomes of a message that is deleted in Matrix: `mask` replaces its text by a notice and removes its files, `delete` deletes the object, `keep` keeps it, with the label `redacted` and a line in its description.
 	Redactions Redactions `env:"MATRIX_REDACTIONS" default:"mask"`
 	// What a link to a message starts with.
 	PermalinkBase Permalink `env:"MATRIX_PERMALINK_BASE" default:"https://matrix.to/#/"`

@@ -133,8 +133,20 @@ func (d *deliverer) amendPost(ctx context.Context, p parcel) (rest parcel, more 
 		return p, false, d.note(ctx, p, v)
 	}
 	rest, more, err = d.newRelations(ctx, p)
-	if err != nil || more {
-		return rest, more, err
+	if err != nil {
+		return p, false, err
+	}
+	if p.draft.Post.Redaction != nil && !p.draft.Post.Masked {
+		// Kept, with a label: what is sent again by the queue gets it beside those that it
+		// has, and nothing else changes (opencti.md §12.2).
+		kept := p
+		if kept.objects = p.objects[:1:1]; more {
+			kept.objects = append(kept.objects, rest.objects...)
+		}
+		return kept, true, nil
+	}
+	if more {
+		return rest, true, nil
 	}
 	return p, false, d.ledger.Land(ctx, p.ref, p.revision)
 }

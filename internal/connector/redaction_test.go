@@ -50,6 +50,27 @@ func TestARedactedMessageBecomesANotice(t *testing.T) {
 	}
 }
 
+func TestAMessageThatIsKeptGetsALabelWhereItLanded(t *testing.T) {
+	s := newScene(t)
+	s.follows(ledger.RedactionsKeep)
+	event := s.says("a secret")
+	s.delivers()
+	s.redacts(event)
+	sent := len(s.sink.sent)
+	s.delivers()
+	content, ok := s.sink.objects[mapping.MessageID(event)].(*stix.MediaContent)
+	if !ok || !strings.Contains(content.Content, "secret") || !strings.Contains(content.Description, "Deleted in the room by @alice:example.org") {
+		t.Fatalf("the platform holds %+v", content)
+	}
+	// A mutation gives no label: it is sent once more, alone, and then it has landed.
+	if got := s.sink.sent[sent:]; len(got) != 1 || got[0] != stix.TypeMediaContent {
+		t.Errorf("sent are %q", got)
+	}
+	if diff := cmp.Diff([]string{mapping.LabelRedacted}, content.Labels); diff != "" {
+		t.Errorf("labels (-want +got):\n%s", diff)
+	}
+}
+
 func TestARedactedMessageIsDeletedWhereThatIsWanted(t *testing.T) {
 	s := newScene(t)
 	s.follows(ledger.RedactionsDelete)
