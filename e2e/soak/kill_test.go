@@ -135,7 +135,7 @@ func (c *crowd) talks() {
 	case n%7 == 0:
 		said := c.s.Town.Said()
 		target := said[c.chance.IntN(len(said))]
-		person.Says(target.Room, fmt.Sprintf("Answer of the chat, line %d", n), people.ReplyTo(target.Event))
+		c.in(target.Room, person).Says(target.Room, fmt.Sprintf("Answer of the chat, line %d", n), people.ReplyTo(target.Event))
 	case n%5 == 0:
 		c.changes(fmt.Sprintf("Reworded when the chat was at line %d", n))
 	case n%8 == 0:
@@ -143,6 +143,14 @@ func (c *crowd) talks() {
 	default:
 		person.Says(room, fmt.Sprintf("Line %d of a long conversation", n))
 	}
+}
+
+// in is who speaks in a room: alice is alone in the side rooms.
+func (c *crowd) in(room id.RoomID, person *people.Person) *people.Person {
+	if slices.Contains(c.rooms, room) {
+		return person
+	}
+	return c.alice
 }
 
 // changes rewords a text that was said, or has somebody react to it.
@@ -156,7 +164,7 @@ func (c *crowd) changes(text string) {
 	one := texts[c.chance.IntN(len(texts))]
 	switch {
 	case c.chance.IntN(4) == 0:
-		c.bob.Reacts(one, strconv.Itoa(c.lines)) // no server takes the same one twice
+		c.in(one.Room, c.bob).Reacts(one, strconv.Itoa(c.lines)) // no server takes the same one twice
 	case one.Sender == c.alice.ID:
 		c.alice.Rewords(one, text)
 	default:
