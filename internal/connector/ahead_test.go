@@ -26,10 +26,10 @@ func (s *scene) pastOf(n int, content func(int) map[string]any) (events []id.Eve
 	for i := range n {
 		body := marshal(s.t, content(i))
 		event := id.EventID(fmt.Sprintf("$past%03d", i))
-		sent := s.clock.Add(time.Duration(i-1000) * time.Minute)
+		sent := s.now().Add(time.Duration(i-1000) * time.Minute)
 		batch.Events = append(batch.Events, timeline.Event{
 			Room: den, ID: event, Sender: alice, SenderName: "Alice", RoomName: "The den", Type: "m.room.message",
-			Sent: sent, Received: s.clock, Content: body, Raw: body,
+			Sent: sent, Received: s.now(), Content: body, Raw: body,
 		})
 		events = append(events, event)
 	}

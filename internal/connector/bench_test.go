@@ -27,7 +27,7 @@ func BenchmarkDeliver(b *testing.B) {
 			})
 			batch.Events = append(batch.Events, timeline.Event{
 				Room: den, ID: id.EventID(fmt.Sprintf("$bench%d", i)), Sender: alice, SenderName: "Alice", RoomName: "The den", Type: "m.room.message",
-				Sent: s.clock.Add(time.Duration(i) * time.Second), Received: s.clock, Content: body, Raw: body,
+				Sent: s.now().Add(time.Duration(i) * time.Second), Received: s.now(), Content: body, Raw: body,
 			})
 		}
 		s.record(batch)

@@ -44,7 +44,7 @@ func TestWhatThePlatformKeepsTellsWhatBecameOfIt(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			at := s.clock
+			at := s.now()
 			s.waits(since)
 			second := s.says("two")
 			s.delivers()
@@ -63,7 +63,7 @@ func TestWhatThePlatformKeepsTellsWhatBecameOfIt(t *testing.T) {
 				state = fmt.Appendf(nil, `{"version":2,"store":%q,"commits":%d,"at":%q}`, before.Store, before.Commits, at.Format(time.RFC3339))
 				delete(s.sink.objects, mapping.MessageID(second))
 			case name == "all is as it was":
-				state = fmt.Appendf(nil, tc.state, here.Store, here.Commits, s.clock.Format(time.RFC3339))
+				state = fmt.Appendf(nil, tc.state, here.Store, here.Commits, s.now().Format(time.RFC3339))
 			}
 			if tc.lost {
 				clear(s.sink.objects)

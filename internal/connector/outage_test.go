@@ -32,7 +32,7 @@ func TestEightHoursWithoutThePlatformTakeNoMemoryAndLoseNothing(t *testing.T) {
 			b.Rooms = append(b.Rooms, timeline.Room{ID: room, Name: "The den", Membership: timeline.MembershipJoin, Server: "example.org"})
 			b.Events = append(b.Events, timeline.Event{
 				Room: room, ID: e, Sender: alice, SenderName: "Alice", RoomName: "The den", Type: "m.room.message",
-				Sent: s.clock, Received: s.clock, Content: body, Raw: body, Live: true,
+				Sent: s.now(), Received: s.now(), Content: body, Raw: body, Live: true,
 			})
 			said[e] = true
 		}

@@ -66,7 +66,7 @@ func (d *delivery) starts() {
 	}
 	d.platform = p
 	d.ping = connector.NewPinger(d.ledger, p)
-	stands := d.clock // so that the deliverer does not wait for what time brings
+	stands := d.now() // so that the deliverer does not wait for what time brings
 	d.out = connector.NewDeliverer(d.ledger, d.store, p, d.mapper, func() time.Time { return stands })
 }
 

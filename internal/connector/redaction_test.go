@@ -19,7 +19,7 @@ func (s *scene) redacts(event id.EventID) {
 	s.t.Helper()
 	content := []byte(`{"redacts":"` + event.String() + `","reason":"by mistake"}`)
 	s.record(timeline.Batch{Events: []timeline.Event{{
-		Room: den, ID: event + "-taken-back", Sender: alice, Type: "m.room.redaction", Sent: s.clock, Received: s.clock, Content: content, Raw: content, Live: true,
+		Room: den, ID: event + "-taken-back", Sender: alice, Type: "m.room.redaction", Sent: s.now(), Received: s.now(), Content: content, Raw: content, Live: true,
 	}}})
 }
 

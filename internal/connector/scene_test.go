@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,13 +33,14 @@ type scene struct {
 	sink   *fakeSink
 	mapper *mapping.Mapper
 	out    *connector.Deliverer
-	clock  time.Time
+	clock  atomic.Int64 // in nanoseconds; servers ask it beside the test
 	events int
 }
 
 func newScene(tb testing.TB) *scene {
 	tb.Helper()
-	s := &scene{t: tb, ctx: tb.Context(), clock: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+	s := &scene{t: tb, ctx: tb.Context()}
+	s.clock.Store(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC).UnixNano())
 	var err error
 	if s.store, err = store.Open(s.ctx, store.Config{Path: tb.TempDir(), Key: []byte("a long key for tests")}); err != nil {
 		tb.Fatal(err)
@@ -58,7 +60,7 @@ func newScene(tb testing.TB) *scene {
 	return s
 }
 
-func (s *scene) now() time.Time { return s.clock }
+func (s *scene) now() time.Time { return time.Unix(0, s.clock.Load()).UTC() }
 
 // restart is a new process on the same store.
 func (s *scene) restart() {
@@ -82,7 +84,7 @@ func (s *scene) hears(room id.RoomID, sender id.UserID, content map[string]any) 
 		Rooms: []timeline.Room{{ID: room, Name: "The den", Membership: timeline.MembershipJoin, Server: "example.org"}},
 		Events: []timeline.Event{{
 			Room: room, ID: event, Sender: sender, SenderName: "Alice", RoomName: "The den", Type: "m.room.message",
-			Sent: s.clock, Received: s.clock, Content: body, Raw: body, Live: true,
+			Sent: s.now(), Received: s.now(), Content: body, Raw: body, Live: true,
 		}},
 	})
 	return event
@@ -115,7 +117,7 @@ func (s *scene) delivers() (errs []error) {
 }
 
 // lets time pass.
-func (s *scene) waits(d time.Duration) { s.clock = s.clock.Add(d) }
+func (s *scene) waits(d time.Duration) { s.clock.Add(int64(d)) }
 
 // states gives the number of posts by state.
 func (s *scene) posts() map[string]int {
