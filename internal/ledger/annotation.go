@@ -106,21 +106,15 @@ func (l *Ledger) addRedactions(ctx context.Context, room int64, targets []id.Eve
 			}
 		}
 	}
-	for ids := range slices.Chunk(ids, chunk) {
-		in, args := list([]any{room}, ids)
-		err := l.each(ctx, func(row dbutil.Scannable) error {
-			e, err := l.scanEvent(row)
-			if err != nil && e.id == 0 {
-				return err
+	redactions, err := l.redactionsOf(ctx, room, ids)
+	if err != nil {
+		return err
+	}
+	for _, redacted := range ids {
+		for _, row := range redactions[redacted] {
+			if !row.dropped {
+				events[owner[redacted]] = append(events[owner[redacted]], row.event)
 			}
-			if target := owner[e.event.Target]; err == nil && !e.bare && !e.dropped {
-				events[target] = append(events[target], e.event)
-			}
-			return nil
-		}, "SELECT "+eventColumns+` FROM ledger_event e CROSS JOIN ledger_room r ON r.id = e.room WHERE e.room = ? AND e.state = 'read'
-			AND e.type = 'm.room.redaction' AND e.target <> '' AND e.target <> e.event AND e.target IN `+in+" ORDER BY e.id", args...)
-		if err != nil {
-			return fmt.Errorf("read redactions: %w", err)
 		}
 	}
 	return nil

@@ -93,7 +93,7 @@ func (r *recorder) redact(ctx context.Context, room *roomRow, arrived []*eventRo
 	}
 	for _, event := range ids {
 		row := targets[event]
-		if row == nil || !fresh.stripped[event] && !slices.ContainsFunc(redactions[event], func(e timeline.Event) bool { return e.Redacted(row.event) }) {
+		if row == nil || !fresh.stripped[event] && !slices.ContainsFunc(redactions[event], func(r eventRow) bool { return r.event.Redacted(row.event) }) {
 			continue
 		}
 		if err := r.takeBackEvent(ctx, room, row, policy, fresh); err != nil {
@@ -251,9 +251,10 @@ func (r *recorder) withdraw(ctx context.Context, post int64, still []timeline.Fi
 	return nil
 }
 
-// redactionsOf reads the redactions of events, whoever sent them.
-func (l *Ledger) redactionsOf(ctx context.Context, room int64, ids []id.EventID) (map[id.EventID][]timeline.Event, error) {
-	found := map[id.EventID][]timeline.Event{}
+// redactionsOf reads the redactions of events, by the event, whoever sent them. The content
+// of some may be dropped.
+func (l *Ledger) redactionsOf(ctx context.Context, room int64, ids []id.EventID) (map[id.EventID][]eventRow, error) {
+	found := map[id.EventID][]eventRow{}
 	for ids := range slices.Chunk(ids, chunk) {
 		in, args := list([]any{room}, ids)
 		err := l.each(ctx, func(row dbutil.Scannable) error {
@@ -262,7 +263,7 @@ func (l *Ledger) redactionsOf(ctx context.Context, room int64, ids []id.EventID)
 				return err
 			}
 			if err == nil && !e.bare {
-				found[e.event.Target] = append(found[e.event.Target], e.event)
+				found[e.event.Target] = append(found[e.event.Target], e)
 			}
 			return nil
 		}, "SELECT "+eventColumns+` FROM ledger_event e CROSS JOIN ledger_room r ON r.id = e.room WHERE e.room = ? AND e.state = 'read'
