@@ -3,13 +3,11 @@ package cli
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"strings"
 	"time"
 
 	"github.com/matrix-connector/matrix-connector/internal/config"
 	"github.com/matrix-connector/matrix-connector/internal/connector"
-	"github.com/matrix-connector/matrix-connector/internal/telemetry"
 )
 
 // backfillCommand reads the history of rooms once more, or further back than the start
@@ -34,9 +32,7 @@ func (c *backfillCommand) run(ctx context.Context, in *invocation) int {
 	if !ok {
 		return exitUsage
 	}
-	config := connector.Config{Settings: settings, Log: telemetry.NewLog(telemetry.LogConfig{
-		Out: in.stderr, Level: slog.LevelWarn, Name: string(settings.Connector.Name), Hide: settings.Secrets(),
-	})}
+	config := in.aside(settings)
 	if c.Stop {
 		return c.stop(ctx, in, config)
 	}

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"strings"
 	"time"
 
@@ -11,7 +10,6 @@ import (
 
 	"github.com/matrix-connector/matrix-connector/internal/config"
 	"github.com/matrix-connector/matrix-connector/internal/connector"
-	"github.com/matrix-connector/matrix-connector/internal/telemetry"
 )
 
 // requeueCommand tries once more what is missing.
@@ -45,9 +43,7 @@ func (c *requeueCommand) run(ctx context.Context, in *invocation) int {
 		}
 		choice.Room = room.ID
 	}
-	n, err := connector.Requeue(ctx, connector.Config{Settings: settings, Log: telemetry.NewLog(telemetry.LogConfig{
-		Out: in.stderr, Level: slog.LevelWarn, Name: string(settings.Connector.Name), Hide: settings.Secrets(),
-	})}, choice)
+	n, err := connector.Requeue(ctx, in.aside(settings), choice)
 	if err != nil {
 		return in.failOf(err, settings)
 	}

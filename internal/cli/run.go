@@ -93,3 +93,11 @@ func Environ() []string {
 	}
 	return environ
 }
+
+// aside is the connector of a command that may have to do its work, where none is running.
+// Its log tells of what goes wrong alone.
+func (in *invocation) aside(s *config.Config) connector.Config {
+	return connector.Config{Settings: s, Log: telemetry.NewLog(telemetry.LogConfig{
+		Out: in.stderr, Level: slog.LevelWarn, Name: string(s.Connector.Name), Hide: s.Secrets(),
+	})}
+}

@@ -64,6 +64,27 @@ func (d *Desk) Wake(ctx context.Context) error {
 	return nil
 }
 
+// ask has the running connector carry a request out, and reads what came of it into shows.
+// Where the connector goes away meanwhile, or nobody waits any more, the request is
+// withdrawn: left open, it would be carried out by a start that nobody expects that of. The
+// error is control.ErrNobody, a [*RequestError], or that of ctx.
+func (d *Desk) ask(ctx context.Context, kind request.Kind, asks, shows any) error {
+	number, err := d.Submit(ctx, kind, asks)
+	if err != nil {
+		return err
+	}
+	r, err := d.Watch(ctx, number, nil)
+	switch {
+	case errors.Is(err, control.ErrNobody), err != nil && ctx.Err() != nil:
+		return errors.Join(err, d.Withdraw(context.WithoutCancel(ctx), number))
+	case err != nil:
+		return err
+	case r.State != request.Done:
+		return &RequestError{r.State, r.Failure()}
+	}
+	return request.Into(r.Shows, shows)
+}
+
 // Between two looks at a request, and how often its watcher makes sure that somebody
 // works on it.
 const (

@@ -83,22 +83,8 @@ func (d *Desk) importKeys(ctx context.Context, page matrix.KeyFile) (sum Importe
 	if err := d.Wake(ctx); err != nil {
 		return sum, err
 	}
-	number, err := d.Submit(ctx, request.KindKeys, keysAsked{page})
-	if err != nil {
-		return sum, err
-	}
-	r, err := d.Watch(ctx, number, nil)
-	if err != nil {
-		if errors.Is(err, control.ErrNobody) || ctx.Err() != nil {
-			// Left open, it would be carried out by a start that nobody expects that of.
-			return sum, errors.Join(err, d.Withdraw(context.WithoutCancel(ctx), number))
-		}
-		return sum, err
-	}
-	if r.State != request.Done {
-		return sum, &RequestError{r.State, r.Failure()}
-	}
-	return sum, request.Into(r.Shows, &sum)
+	err = d.ask(ctx, request.KindKeys, keysAsked{page}, &sum)
+	return sum, err
 }
 
 // RequestError is a request that was not carried out.

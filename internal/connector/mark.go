@@ -33,12 +33,6 @@ func readMark(state []byte) (m mark, ok bool) {
 	return m, true
 }
 
-// newerThan says whether a state shows that the store is an old copy.
-func newerThan(state []byte, here ledger.Mark) (m mark, newer bool) {
-	m, ok := readMark(state)
-	return m, ok && m.Store == here.Store && m.Commits > here.Commits
-}
-
 // OldStoreError is a store that is an old copy: its newer self has worked on the device
 // since.
 type OldStoreError struct {
@@ -67,10 +61,17 @@ func OldStore(ctx context.Context, l *ledger.Ledger, path string, state []byte) 
 	if err != nil {
 		return err
 	}
-	if there, newer := newerThan(state, here); newer {
-		return &OldStoreError{Path: path, Commits: here.Commits, There: there.Commits, At: there.At}
+	there, _ := readMark(state) // one that says nothing is ahead of no store
+	return there.ahead(here, path)
+}
+
+// ahead is an [*OldStoreError] where what the platform was told shows that the store is an
+// old copy.
+func (m mark) ahead(here ledger.Mark, path string) error {
+	if m.Store != here.Store || m.Commits <= here.Commits {
+		return nil
 	}
-	return nil
+	return &OldStoreError{Path: path, Commits: here.Commits, There: m.Commits, At: m.At}
 }
 
 // judge compares what the platform keeps with what it was told, and finds out that the
@@ -98,9 +99,10 @@ func (j *judge) look(ctx context.Context, state []byte) error {
 		return err
 	}
 	there, ok := readMark(state)
+	if err := there.ahead(here, j.path); err != nil {
+		return err
+	}
 	switch ours := ok && there.Store == here.Store; {
-	case ours && there.Commits > here.Commits:
-		return &OldStoreError{Path: j.path, Commits: here.Commits, There: there.Commits, At: there.At}
 	case ours && there.Commits < here.Told:
 		return j.restored(ctx, there)
 	case ours, here.Told == 0: // nothing was ever told, or the platform has been reset since

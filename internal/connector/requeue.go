@@ -38,22 +38,8 @@ func Requeue(ctx context.Context, c Config, choice Choice) (n Requeued, err erro
 	} else if err != nil {
 		return n, err
 	}
-	number, err := desk.Submit(ctx, request.KindRequeue, requeueAsked{choice.Room, choice.Event, choice.Reasons})
-	if err != nil {
-		return n, err
-	}
-	r, err := desk.Watch(ctx, number, nil)
-	if err != nil {
-		if errors.Is(err, control.ErrNobody) || ctx.Err() != nil {
-			// Left open, it would be carried out by a start that nobody expects that of.
-			return n, errors.Join(err, desk.Withdraw(context.WithoutCancel(ctx), number))
-		}
-		return n, err
-	}
-	if r.State != request.Done {
-		return n, &RequestError{r.State, r.Failure()}
-	}
-	return n, request.Into(r.Shows, &n)
+	err = desk.ask(ctx, request.KindRequeue, requeueAsked{choice.Room, choice.Event, choice.Reasons}, &n)
+	return n, err
 }
 
 // carryRequeue makes due what a request asks for. Loops hear of it by the ledger.
